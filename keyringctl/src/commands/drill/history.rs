@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Where the results are kept unless another file is named.
-pub(super) const DEFAULT: &str = "/var/lib/keyring-external/drills.jsonl";
+pub(in crate::commands) const DEFAULT: &str = "/var/lib/keyring-external/drills.jsonl";
 /// The most tables of one drill that are kept.
 const MOST_TABLES: usize = 100;
 
@@ -156,11 +156,6 @@ pub(in crate::commands) fn read(path: &Path) -> Result<(Vec<DrillEntry>, usize)>
     Ok((entries, others))
 }
 
-/// The default history, for the report.
-pub(in crate::commands) fn of_host() -> Result<Vec<DrillEntry>> {
-    read(Path::new(DEFAULT)).map(|(entries, _)| entries)
-}
-
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (entries, others) = read(&args.history)?;
     let lasts = last_of_kinds(&entries);
@@ -197,7 +192,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 /// The last drill of each kind of backup.
-fn last_of_kinds(entries: &[DrillEntry]) -> Vec<&DrillEntry> {
+pub(in crate::commands) fn last_of_kinds(entries: &[DrillEntry]) -> Vec<&DrillEntry> {
     ["datadir", "dump"].iter().filter_map(|kind| entries.iter().rfind(|entry| entry.kind == *kind)).collect()
 }
 

@@ -2,6 +2,7 @@
 //! The arguments of `keyringctl report`.
 
 use super::age::MaxAge;
+use crate::commands::drill::history;
 use crate::commands::{secret, server};
 use crate::server::PlaceKind;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ pub(in crate::commands) struct Args {
     /// 1y or 6months. Without it, ages are shown and not judged
     #[arg(long, value_name = "DAYS")]
     pub max_age: Option<MaxAge>,
+    /// Results of restore drills. Copy it here from the host that restores backups, if that is another one
+    #[arg(long, value_name = "FILE", default_value = history::DEFAULT)]
+    pub drill_history: PathBuf,
     #[command(flatten)]
     pub secret: secret::Args,
     #[command(flatten)]

@@ -182,10 +182,10 @@ fn integrity(facts: &Facts) -> Control {
 fn copies(facts: &Facts) -> Control {
     let drill = facts.drills.measured().and_then(|drills| drills.last());
     let tested = match drill {
-        None => "No restore drill is recorded on this host.".to_owned(),
+        None => "No restore drill is recorded.".to_owned(),
         Some(drill) => {
             let ended = if drill.passed { "read every table" } else { "failed" };
-            format!("The last restore drill on this host, of {}, {ended}.", time(drill.time))
+            format!("The last restore drill, of {}, {ended}.", time(drill.time))
         }
     };
     let shown = format!(

@@ -52,7 +52,7 @@ pub(super) struct Facts {
     pub modules: Modules,
     /// How old a master key in use may be, in seconds; `None`: its age is not judged.
     pub max_age: Option<MaxAge>,
-    /// The restore drills that are recorded on this host, the oldest first.
+    /// The restore drills that are recorded, the oldest first.
     pub drills: Known<Vec<DrillEntry>>,
     /// The option that names the secret in the commands of remedies.
     #[serde(skip)]

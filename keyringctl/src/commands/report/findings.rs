@@ -4,6 +4,7 @@
 mod access;
 mod certificates;
 mod data;
+mod drills;
 mod keyring;
 mod outcome;
 mod rotation;
@@ -31,6 +32,7 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     transit::transit(facts, &mut found);
     transit::replication(facts, &mut found);
     certificates::certificates(facts, &mut found);
+    drills::drills(facts, &mut found);
     found.run_checks(&[NOT_MEASURED]);
     for NotMeasured { what, why, fix } in not_measured(facts).into_iter().filter(|n| !keyring::says(facts, n))
     {

@@ -118,13 +118,14 @@ pub(super) fn page(
 }
 
 /// The sections of the page: their ids and names.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("coverage", "What is encrypted"),
     ("findings", "Findings"),
     ("clear", "Unencrypted, item by item"),
     ("files", "What the files show"),
     ("chain", "The chain of keys"),
     ("keyring", "Keyring and master keys"),
+    ("drills", "Restore drills"),
     ("access", "Who may rotate or change the keyring"),
     ("transit", "In transit"),
     ("algorithms", "Algorithms"),

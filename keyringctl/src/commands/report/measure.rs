@@ -112,7 +112,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         access,
         modules,
         max_age: args.max_age.clone(),
-        drills: history::of_host().into(),
+        drills: history::read(&args.drill_history).map(|(entries, _)| entries).into(),
         unlock: args.secret.option(),
         accepted: args.accept.clone(),
         steps: Vec::new(),
@@ -238,7 +238,7 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
         ),
         MeasurementStep::new(
             "Restore drills",
-            "the history on this host was read, as keyringctl drill history does",
+            "the history was read, as keyringctl drill history does",
             &facts.drills,
         ),
     ];

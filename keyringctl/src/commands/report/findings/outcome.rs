@@ -103,6 +103,7 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasure
     add("the connections through which this server gets changes", facts.transit.replication.why_not());
     add("whether the connections of replicas are encrypted", facts.transit.replicas.why_not());
     add("who may rotate or change the keyring", facts.access.why_not());
+    add("the restore drills", facts.drills.why_not());
     for file in &facts.transit.certificates {
         add(&format!("the certificates in {}", file.path.shown()), file.certificates.why_not());
     }

@@ -18,7 +18,7 @@ use crate::commands::report::measure::NO_FILES;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use crate::commands::report::transit::HIDDEN;
 use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
-use made::{administrator, certificate, link, of_access, secure_file_priv};
+use made::{administrator, certificate, drills, link, of_access, secure_file_priv};
 use uuid::Uuid;
 
 const DAY: u64 = 86_400;
@@ -111,7 +111,7 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 28] = [
+const WARNINGS: [Rule; 30] = [
     ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
     ("one-copy", |f| f.keyring.copies = (1, 1)),
     ("same-device", |f| of_volume(f).apart_from_data = false),
@@ -153,6 +153,11 @@ const WARNINGS: [Rule; 28] = [
     ("certificate-file", |f| {
         certificate(f, "replication from a:3306", Use::Client, 10);
     }),
+    ("drill", |f| drills(f).clear()),
+    ("drill", |f| {
+        let last = &mut drills(f)[0];
+        (last.passed, last.tables_failed) = (false, 2);
+    }),
     ("secure-transport", |f| f.transit.require_secure_transport = Some(false)),
     ("secure-transport", |f| f.transit.connections = Known::Measured(vec![("TCP/IP".to_owned(), 2)])),
     ("tls-version", |f| f.transit.tls_version = "TLSv1.1,TLSv1.2".to_owned()),
@@ -185,7 +190,8 @@ fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
 /// What may not be measured, and reasons, as the measurement gives them.
 type Missing = (&'static str, fn(&mut Facts, String));
 
-const NOT_MEASURED: [Missing; 15] = [
+const NOT_MEASURED: [Missing; 16] = [
+    ("cannot read /d/drills.jsonl: Permission denied", |f, why| f.drills = Known::NotMeasured(why)),
     ("SELECT command denied: as an administrator, run: GRANT SELECT ON mysql.user TO `a`@`b`;", |f, why| {
         f.access = Known::NotMeasured(why)
     }),

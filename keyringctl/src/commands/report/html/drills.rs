@@ -30,9 +30,9 @@ pub(super) fn section(facts: &Facts) -> Markup {
                 ];
                 html! {
                     @if drills.is_empty() {
-                        p { "None is recorded on this host: nothing shows that a backup of this server can be restored. Run " code { "keyringctl drill" } "." }
+                        p { "None is recorded: nothing shows that a backup of this server can be restored. Run " code { "keyringctl drill" } "." }
                     } @else {
-                        p { "A drill restores a backup into a server of its own and reads every table. It was recorded on this host by "
+                        p { "A drill restores a backup into a server of its own and reads every table. The results were recorded by "
                             code { "keyringctl drill" } "." }
                         (table("The newest drills", &columns, rows))
                     }

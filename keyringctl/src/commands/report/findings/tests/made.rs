@@ -2,6 +2,7 @@
 //! Facts about accounts, certificates and replication that the rules are tried on.
 
 use super::{DAY, NOW};
+use crate::commands::drill::history::DrillEntry;
 use crate::commands::report::access::{Access, Account};
 use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
 use crate::commands::report::facts::Facts;
@@ -59,4 +60,11 @@ pub(super) fn certificate<'a>(
     };
     facts.transit.certificates.push(file);
     facts.transit.certificates.last_mut().expect("a file")
+}
+
+pub(super) fn drills(facts: &mut Facts) -> &mut Vec<DrillEntry> {
+    match &mut facts.drills {
+        Known::Measured(drills) => drills,
+        Known::NotMeasured(_) => unreachable!("the sample's drills were measured"),
+    }
 }

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::commands::doctor::finding::Finding;
+use crate::commands::report::sample::drill;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,19 @@ const DOCTOR: &str = "keyringctl doctor";
 type Follow = fn(&mut Facts, &Finding);
 
 /// Findings whose remedies are followed here: the check, words of the finding, and how.
-const HERE: [(&str, &str, Follow); 10] = [
+const HERE: [(&str, &str, Follow); 13] = [
+    // The tests of drill run it on a server.
+    ("drill", "no restore drill is recorded", |facts, finding| {
+        assert!(finding.fix[0].contains("keyringctl drill --backup PATH"), "{finding:?}");
+        drills(facts).push(drill());
+    }),
+    ("drill", "the last restore drill of", |facts, finding| {
+        assert!(finding.fix[0].contains("keyringctl drill history --json"), "{finding:?}");
+        *drills(facts) = vec![drill()];
+    }),
+    ("not-measured", "the restore drills: cannot read", |facts, _| {
+        facts.drills = Known::Measured(vec![drill()]);
+    }),
     // The test on a server connects without a password itself.
     ("account", "no password is needed for", |facts, finding| {
         assert!(
