@@ -40,7 +40,7 @@ UNSAFE = {
 
 # What each part of a package may import: parts of its own package by name, parts of the library from another package
 # as `keyring_external::NAME`. lib.rs and main.rs may import every part, and no part imports them.
-VOCABULARY = ["aes", "config", "error", "key", "recovery", "secret", "unlock"]
+VOCABULARY = ["aes", "config", "custodians", "error", "key", "paper", "recovery", "secret", "unlock"]
 ARROWS = {
     LIBRARY: {
         **{part: VOCABULARY for part in VOCABULARY},

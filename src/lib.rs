@@ -16,10 +16,12 @@ compile_error!(
 pub mod abi;
 pub mod aes;
 pub mod config;
+pub mod custodians;
 pub mod error;
 pub mod format;
 pub mod key;
 pub mod keyring;
+mod paper;
 pub mod recovery;
 pub mod secret;
 pub mod store;

@@ -40,11 +40,10 @@ fn note(note: &Note) -> String {
     }
 }
 
-fn kind(kind: SlotKind) -> &'static str {
+fn kind(kind: SlotKind) -> String {
     match kind {
-        SlotKind::Passphrase => "passphrase",
-        SlotKind::SecretFile => "secret_file",
-        SlotKind::Recovery => "recovery",
+        SlotKind::Custodians(of) => format!("custodians {of}"),
+        kind => kind.name().to_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files and texts that an administrator writes: the component's configuration, unlock sources, recovery keys, option files.
+//! Files and texts that an administrator writes: the component's configuration, unlock sources, recovery keys, shares, option files.
 
 use keyring_external::config::{MAX_COPIES, MAX_WAIT, file};
+use keyring_external::custodians::{Custodians, Share};
 use keyring_external::recovery::RecoveryKey;
 use keyring_external::unlock::UnlockSource;
 use keyringctl::server::{ConnectOptions, OptionFiles};
@@ -24,7 +25,7 @@ fn put(path: &Path, bytes: &[u8]) {
 }
 
 /// The configuration file beside the component and, after a NUL, the one in the data directory. The same bytes are also
-/// parsed as an unlock source and as a recovery key.
+/// parsed as an unlock source, as a recovery key, as a share and as numbers of custodians.
 pub fn config(data: &[u8]) {
     let (component, datadir) = (scratch(), scratch());
     let mut parts = data.splitn(2, |byte| *byte == 0);
@@ -56,6 +57,19 @@ pub fn config(data: &[u8]) {
             assert!(again.bytes() == key.bytes());
         }
         Err(e) => drop(e.to_string()),
+    }
+    match Share::parse(data) {
+        Ok(share) => {
+            let mut written = String::new();
+            share.write_to(&mut written).expect("a string takes text");
+            let again = Share::parse(written.as_bytes()).expect("what was written is read");
+            assert!(again.is(&share) && (1..=share.custodians().shares()).contains(&share.number()));
+        }
+        Err(e) => drop(e.to_string()),
+    }
+    match text.parse::<Custodians>() {
+        Ok(custodians) => assert_eq!(custodians.to_string().parse(), Ok(custodians)),
+        Err(e) => drop(e),
     }
 }
 

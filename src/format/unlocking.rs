@@ -53,8 +53,9 @@ impl Unlocking {
     /// [`FormatError::WrongSecret`] if the secret unlocks none; no memory.
     pub(crate) fn open_any(&self, slots: &Slots, id: &Uuid) -> Result<DataKey> {
         let (mut forged, mut untried) = (None, 0);
-        for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
-            for (number, slot) in slots.iter().filter(|(_, slot)| slot.kind == kind) {
+        // Secret files, recovery keys, custodians, passphrases.
+        for code in [2, 3, 4, 1] {
+            for (number, slot) in slots.iter().filter(|(_, slot)| slot.kind.code() == code) {
                 match self.open(slot, id)? {
                     SlotOutcome::Key(key) => return Ok(key),
                     SlotOutcome::Forged => drop(forged.get_or_insert((number, slot))),

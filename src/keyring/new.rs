@@ -2,7 +2,8 @@
 //! A keyring that is not on disk yet.
 
 use super::clock::now;
-use super::sealing::{RECOVERY_NAME, seal, seal_recovery};
+use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal_recovery};
+use crate::custodians::{Custodians, Share};
 use crate::error::Result;
 use crate::format::FormatError;
 use crate::format::cost::Cost;
@@ -48,6 +49,17 @@ impl NewKeyring {
         let slot = seal_recovery(&key, RECOVERY_NAME, &self.keys, &self.header.id)?;
         self.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(key)
+    }
+
+    /// Adds a slot for custodians. Returns their shares.
+    ///
+    /// # Errors
+    /// No memory or randomness.
+    pub fn add_custodians(&mut self, custodians: Custodians) -> Result<Vec<Share>> {
+        let (secret, shares) = Share::split(custodians, &self.header.id)?;
+        let slot = seal_custodians(custodians, &secret, CUSTODIANS_NAME, &self.keys, &self.header.id)?;
+        self.header.add(slot).map_err(FormatError::in_memory)?;
+        Ok(shares)
     }
 
     /// The header, before it is written.

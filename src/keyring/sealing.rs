@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Creates unlock slots: for the secret of an unlock source, and for a new recovery key.
+//! Creates unlock slots: for the secret of an unlock source, for a new recovery key, and for custodians.
 
 use super::clock::now;
+use crate::custodians::Custodians;
 use crate::error::{Failure, Result};
 use crate::format::FormatError;
 use crate::format::cost::Cost;
 use crate::format::crypto::DataKeys;
 use crate::format::slots::{Slot, SlotKind};
 use crate::recovery::RecoveryKey;
-use crate::secret::{MIN_SECRET, UnlockSecret};
+use crate::secret::{Locked, MIN_SECRET, UnlockSecret};
 use uuid::Uuid;
 
 /// Minimum length of a passphrase in bytes.
 pub const MIN_PASSPHRASE: usize = 8;
 /// Name of the slot for a recovery key, unless another one is given.
 pub(super) const RECOVERY_NAME: &str = "recovery key";
+
+/// Name of the slot for custodians, unless another one is given.
+pub(super) const CUSTODIANS_NAME: &str = "custodians";
 
 /// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase
 /// and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32 bytes.
@@ -50,5 +54,20 @@ pub(super) fn seal(
 /// No memory or randomness.
 pub(super) fn seal_recovery(key: &RecoveryKey, name: &str, keys: &DataKeys, id: &Uuid) -> Result<Slot> {
     Slot::seal(SlotKind::Recovery, Cost::NONE, name, now(), key.bytes(), keys, id)
+        .map_err(FormatError::in_memory)
+}
+
+/// Creates a slot called `name` for custodians, whose shares lead to `secret`.
+///
+/// # Errors
+/// No memory or randomness.
+pub(super) fn seal_custodians(
+    custodians: Custodians,
+    secret: &Locked,
+    name: &str,
+    keys: &DataKeys,
+    id: &Uuid,
+) -> Result<Slot> {
+    Slot::seal(SlotKind::Custodians(custodians), Cost::NONE, name, now(), secret, keys, id)
         .map_err(FormatError::in_memory)
 }

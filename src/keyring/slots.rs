@@ -2,10 +2,11 @@
 //! Adds, changes and removes unlock slots, and renews the data key, on all copies at once. A server that uses
 //! the keyring keeps running.
 
-use super::sealing::{RECOVERY_NAME, seal, seal_recovery};
+use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal_recovery};
 use super::shared::Keyring;
 use super::until::Until;
 use super::writer::Writer;
+use crate::custodians::{Custodians, Share};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::cost::Cost;
 use crate::format::crypto::DataKeys;
@@ -156,6 +157,24 @@ impl Keyring {
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
         Ok((number, key))
+    }
+
+    /// Adds a slot for custodians, called "custodians" unless `name` is given. Returns its number and the shares.
+    ///
+    /// # Errors
+    /// [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
+    pub fn add_custodians_slot(
+        &self,
+        custodians: Custodians,
+        name: Option<&str>,
+    ) -> Result<(usize, Vec<Share>)> {
+        let (secret, shares) = Share::split(custodians, &self.id)?;
+        let name = name.unwrap_or(CUSTODIANS_NAME);
+        let number = self.change_slots(
+            |current| seal_custodians(custodians, &secret, name, current.keys, current.id),
+            |header, slot| header.add(slot.clone()).map_err(told),
+        )?;
+        Ok((number, shares))
     }
 
     /// Replaces the slot that `old` unlocks by one for `new`, read from `source_name`. It keeps its number and

@@ -9,6 +9,7 @@ use super::planted::{
     low_order, planted, planted_and_followed, planted_in_a_renewed_slot, planted_of_low_order,
     renewed_without_the_data_key,
 };
+use keyring_external::custodians::{Custodians, Share, unlock_secret};
 use keyring_external::format::commit::{self, Commit};
 use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::DataKeys;
@@ -45,11 +46,13 @@ pub const VECTORS: &[Recipe] = &[
     ("slot_passphrase_lanes", "Argon2id with 3 lanes, 2 passes and an odd memory", slot_passphrase_lanes),
     ("slot_secret_file", "the secret ends in a line ending, which is part of it", slot_secret_file),
     ("slot_recovery", "the secret is a recovery key as a person types it", slot_recovery),
+    ("slot_custodians", "the secret is two of three shares as people type them", slot_custodians),
     ("slots_all_eight", "eight slots; the secret opens the last", slots_all_eight),
     ("slots_with_gaps", "slots at the positions 3 and 8 only; the secret opens the last", slots_with_gaps),
     ("renewed_secret_file", "the slot follows a new data key by its public key", renewed_secret_file),
     ("renewed_passphrase", "the same with a passphrase", renewed_passphrase),
     ("renewed_recovery", "the same, twice in a row, with a recovery key", renewed_recovery),
+    ("renewed_custodians", "the same with custodians, all of whom give their shares", renewed_custodians),
     ("renewed_by_a_key_of_low_order", "the slot's renewal key is one that anybody could agree with", || {
         let made = renewed_secret_file();
         let file = patch(made.file, SLOTS_AT + RENEWAL_AT, &low_order());
@@ -110,10 +113,20 @@ pub const VECTORS: &[Recipe] = &[
         with_secret(several_keys(), &SECRET[..31])
     }),
     ("wrong_secret_recovery_typo", "one character of the recovery key is wrong", wrong_recovery),
+    ("wrong_secret_custodians_too_few", "one share of the two that are needed", || with_shares(&[1])),
+    ("wrong_secret_custodians_twice", "one share of the two that are needed, twice", || with_shares(&[1, 1])),
+    (
+        "wrong_secret_custodians_disagree",
+        "three shares, of which the last is of another set",
+        custodians_disagree,
+    ),
+    ("slot_custodians_of_fewer", "four of three shares are needed", || {
+        damaged(patch(with_custodians().0, SLOTS_AT + SLOT_LEN + 1, &[4]))
+    }),
     ("slot_flipped", "one bit of a slot's tag; the header's checksum is made to fit", slot_flipped),
     ("slot_secret_not_text", "a passphrase slot made with bytes that are no text", slot_secret_not_text),
     ("slot_of_another_keyring", "a slot copied from another keyring", slot_of_another_keyring),
-    ("slot_kind_unknown", "slot kind 4", || patch_slot(0, &[4])),
+    ("slot_kind_unknown", "slot kind 5", || patch_slot(0, &[5])),
     ("slot_reserved_byte_set", "the byte behind the slot's kind is 1", || patch_slot(1, &[1])),
     ("slot_argon2_cost_overflow", "Argon2id memory of 4 TiB", || patch_slot(4, &[0xff; 4])),
     ("slot_argon2_cost_zero", "Argon2id without a pass", || patch_slot(8, &[0; 4])),
@@ -265,6 +278,47 @@ fn with_recovery() -> (Vec<u8>, String) {
     new.add_recovery().unwrap().write_to(&mut key).unwrap();
     new.write(&Places::from(&sim.fs()), &[PATH.into()]).unwrap();
     (file(&sim), key)
+}
+
+/// A keyring with custodians, two of three, in its second slot, and their shares.
+fn with_custodians() -> (Vec<u8>, Vec<Share>) {
+    let sim = Sim::default();
+    let mut new = NewKeyring::new("biobank", &secret(&SECRET), "test", CHEAP).unwrap();
+    let shares = new.add_custodians(Custodians::new(2, 3).unwrap()).unwrap();
+    new.write(&Places::from(&sim.fs()), &[PATH.into()]).unwrap();
+    (file(&sim), shares)
+}
+
+fn typed<'a>(shares: impl IntoIterator<Item = &'a Share>) -> Vec<u8> {
+    unlock_secret(shares).unwrap().raw().to_vec()
+}
+
+fn slot_custodians() -> Made {
+    let (file, shares) = with_custodians();
+    let typed = String::from_utf8(typed([&shares[2], &shares[0]])).unwrap();
+    let typed = typed.to_lowercase().replace('-', " ").replace('1', "l").replace('0', "o");
+    Made { file, secret: typed.into_bytes(), expect: "opened" }
+}
+
+fn with_shares(numbers: &[usize]) -> Made {
+    let (file, shares) = with_custodians();
+    Made { file, secret: typed(numbers.iter().map(|number| &shares[number - 1])), expect: "wrong_secret" }
+}
+
+fn custodians_disagree() -> Made {
+    let (file, shares) = with_custodians();
+    let (_, others) = with_custodians();
+    Made { file, secret: typed([&shares[0], &shares[1], &others[2]]), expect: "wrong_secret" }
+}
+
+/// Renewed without a secret.
+fn renewed_custodians() -> Made {
+    let sim = Sim::default();
+    let mut new = NewKeyring::new("biobank", &secret(&SECRET), "test", CHEAP).unwrap();
+    let shares = new.add_custodians(Custodians::new(3, 5).unwrap()).unwrap();
+    new.write(&Places::from(&sim.fs()), &[PATH.into()]).unwrap();
+    open(&sim.fs()).unwrap().0.rekey(&[], false).unwrap();
+    Made { file: file(&sim), secret: typed(shares.iter().rev()), expect: "opened" }
 }
 
 fn slot_recovery() -> Made {

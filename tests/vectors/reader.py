@@ -187,8 +187,8 @@ def argon2id(passphrase, salt, memory, passes, lanes, length):
 
 # --- The keyring file ---
 
-KINDS = {1: "passphrase", 2: "secret_file", 3: "recovery"}
-INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery"}
+KINDS = {1: "passphrase", 2: "secret_file", 3: "recovery", 4: "custodians"}
+INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery", 4: b"custodians"}
 MAX_RECORD = 17225
 MOST_ARGON2 = 6291456
 
@@ -239,6 +239,7 @@ class Opening:
     def __init__(self, secret):
         line = secret[:-1] if secret.endswith(b"\n") else secret
         line = line[:-1] if line.endswith(b"\r") else line
+        self.shares = shares(secret)
         self.given = {
             2: secret if len(secret) >= 32 else None,
             3: recovery_key(secret),
@@ -248,6 +249,8 @@ class Opening:
 
     def input(self, slot):
         """What the keys of a slot are derived from; None when the slot is not tried."""
+        if slot.kind == 4:
+            return combined(self.shares, *slot.raw[1:3])
         given, salt = self.given[slot.kind], slot.raw[24:56]
         if slot.kind != 1 or given is None:
             return given
@@ -261,7 +264,7 @@ class Opening:
     def open(self, header):
         """The data key of a header."""
         forged = False
-        for kind in (2, 3, 1):
+        for kind in (2, 3, 4, 1):
             for slot in header.slots:
                 given = self.input(slot) if slot.kind == kind else None
                 if given is not None:
@@ -283,9 +286,14 @@ class Slot:
             bounded = bounded and self.work <= 4194304
         else:
             bounded = self.cost == (0, 0, 0)
-        if self.kind not in KINDS or not bounded or any(raw[1:4]):
+        numbers = 2 <= raw[1] <= raw[2] <= 16 and raw[3] == 0 if self.kind == 4 else not any(raw[1:4])
+        if self.kind not in KINDS or not bounded or not numbers:
             raise damaged()
         self.name = text(raw[104:160])
+
+    def shown(self):
+        custodians = f" {self.raw[1]}-of-{self.raw[2]}" if self.kind == 4 else ""
+        return f'{KINDS[self.kind]}{custodians} "{self.name}"'
 
     def open(self, given, keyring):
         """Whether the public key is the one that the input leads to, whether the tag is, and the data key."""
@@ -304,23 +312,79 @@ class Slot:
         return is_own, authentic, ctr(keys[:32], self.raw[56:72], self.raw[72:104])
 
 
-def recovery_key(secret):
-    alphabet = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+def typed(secret):
+    """The characters of groups on paper."""
     typed = bytes(c for c in secret if c not in b" \t\r\n\f-").upper()
-    typed = typed.translate(bytes.maketrans(b"ILOU", b"110V"))
-    if len(typed) != 40 or any(c not in alphabet for c in typed):
+    return typed.translate(bytes.maketrans(b"ILOU", b"110V"))
+
+
+def paper(typed, groups):
+    """The bytes of so many groups; None when a character or a check is wrong."""
+    alphabet = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    if len(typed) != 5 * groups or any(c not in alphabet for c in typed):
         return None
     bits = 0
-    for group in range(8):
+    for group in range(groups):
         *symbols, check = (alphabet.index(c) for c in typed[5 * group : 5 * group + 5])
         total = 0
         for symbol in symbols:
             total = (total ^ symbol) << 1
             total ^= 0b100101 if total & 32 else 0
             bits = bits << 5 | symbol
-        if check != total ^ (3 * group + 1):
+        if check != total ^ (3 * group + 1) % 32:
             return None
-    return bits.to_bytes(20, "big")
+    return bits.to_bytes(20 * groups // 8, "big")
+
+
+def recovery_key(secret):
+    return paper(typed(secret), 8)
+
+
+def shares(secret):
+    """The shares that a secret consists of; None when it is something else."""
+    characters = typed(secret)
+    if not characters or len(characters) % 60:
+        return None
+    found = [paper(characters[at : at + 60], 12) for at in range(0, len(characters), 60)]
+    return found if all(found) else None
+
+
+def times(a, b):
+    """Multiplies in GF(2^8), the field of AES."""
+    product = 0
+    for bit in range(8):
+        product ^= a if b >> bit & 1 else 0
+        a = a << 1 ^ (0x11B if a & 0x80 else 0)
+    return product
+
+
+def value_at(points, at):
+    """The values of the polynomials of least degree through the points."""
+    inverse = lambda a: next(b for b in range(256) if times(a, b) == 1)
+    result = bytes(20)
+    for x, values in points:
+        weight = 1
+        for other, _ in points:
+            if other != x:
+                weight = times(weight, times(at ^ other, inverse(x ^ other)))
+        result = bytes(a ^ times(b, weight) for a, b in zip(result, values))
+    return result
+
+
+def combined(shares, threshold, count):
+    """The secret of a slot's custodians; None when these are not their shares."""
+    if shares is None or not threshold <= len(shares) <= count:
+        return None
+    heads = {(s[0] >> 4, s[1:10]) for s in shares}
+    numbers = [(s[0] & 15) + 1 for s in shares]
+    fits = len(heads) == 1 and shares[0][0] >> 4 == threshold - 1 and shares[0][1] == (count - 1) << 4
+    if not fits or max(numbers) > count or len(set(numbers)) < len(numbers):
+        return None
+    points = [(number, s[10:]) for number, s in zip(numbers, shares)]
+    enough = points[:threshold]
+    if any(value_at(enough, number) != values for number, values in points[threshold:]):
+        return None
+    return value_at(enough, 0)
 
 
 class Header:
@@ -513,7 +577,7 @@ def compare(path):
             ("id", str(uuid.UUID(bytes=header.id))),
             ("label", f'"{header.label}"'),
             ("created", str(header.created)),
-            *(("slot", f'{KINDS[s.kind]} "{s.name}"' if s else "unused") for s in header.positions),
+            *(("slot", s.shown() if s else "unused") for s in header.positions),
             ("generation", str(generation)),
             *(("opened-with", note) for note in notes),
         ]

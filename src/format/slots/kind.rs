@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The kinds of unlock slots.
 
+use crate::custodians::{self, Custodians};
 use crate::format::cost::Cost;
 use crate::format::error::Result;
 use crate::recovery::RecoveryKey;
@@ -8,8 +9,7 @@ use crate::secret::{Locked, MIN_SECRET, UnlockSecret};
 use std::fmt;
 
 /// The kind of secret that unlocks a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SlotKind {
     /// A passphrase, stretched by Argon2id (RFC 9106).
     Passphrase,
@@ -17,19 +17,49 @@ pub enum SlotKind {
     SecretFile,
     /// A [`RecoveryKey`], used through HKDF.
     Recovery,
+    /// A secret in shares, as many as its custodians are needed for, used through HKDF.
+    Custodians(Custodians),
 }
 
 impl SlotKind {
-    pub(super) fn code(self) -> u8 {
+    pub(in crate::format) fn code(self) -> u8 {
         match self {
             SlotKind::Passphrase => 1,
             SlotKind::SecretFile => 2,
             SlotKind::Recovery => 3,
+            SlotKind::Custodians(_) => 4,
         }
     }
 
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        [Self::Passphrase, Self::SecretFile, Self::Recovery].into_iter().find(|k| k.code() == code)
+    /// The first four bytes of a slot.
+    pub(super) fn encode(self) -> [u8; 4] {
+        match self {
+            SlotKind::Custodians(of) => [self.code(), of.threshold(), of.shares(), 0],
+            _ => [self.code(), 0, 0, 0],
+        }
+    }
+
+    /// The kind that these bytes stand for. Bytes that do not matter for it may have any value.
+    pub(super) fn decode([code, threshold, shares, _]: [u8; 4]) -> Option<Self> {
+        match code {
+            4 => Custodians::new(threshold, shares).map(Self::Custodians),
+            _ => [Self::Passphrase, Self::SecretFile, Self::Recovery].into_iter().find(|k| k.code() == code),
+        }
+    }
+
+    /// Its name in JSON documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            SlotKind::Passphrase => "passphrase",
+            SlotKind::SecretFile => "secret_file",
+            SlotKind::Recovery => "recovery",
+            SlotKind::Custodians(_) => "custodians",
+        }
+    }
+
+    /// Whether its secret is kept on paper, for the day on which the unlock secret is lost.
+    pub fn is_for_recovery(self) -> bool {
+        matches!(self, SlotKind::Recovery | SlotKind::Custodians(_))
     }
 
     /// The bytes of `secret` that are used for slots of this kind. Returns `None` if it cannot be a secret of
@@ -43,6 +73,7 @@ impl SlotKind {
                 Ok(key) => Locked::copy_of(key.bytes())?,
                 Err(_) => return Ok(None),
             },
+            SlotKind::Custodians(of) => return Ok(custodians::secret_of(secret.raw(), of)?),
         };
         Ok(Some(bytes))
     }
@@ -50,11 +81,18 @@ impl SlotKind {
 
 impl fmt::Display for SlotKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SlotKind::Passphrase => "passphrase",
-            SlotKind::SecretFile => "secret file",
-            SlotKind::Recovery => "recovery key",
-        })
+        match self {
+            SlotKind::Passphrase => f.write_str("passphrase"),
+            SlotKind::SecretFile => f.write_str("secret file"),
+            SlotKind::Recovery => f.write_str("recovery key"),
+            SlotKind::Custodians(of) => write!(f, "custodians {of}"),
+        }
+    }
+}
+
+impl serde::Serialize for SlotKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

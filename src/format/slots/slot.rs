@@ -47,7 +47,7 @@ impl Slot {
     /// The bytes of the slot up to its tag, with `public` as its public key.
     pub(super) fn authenticated(&self, public: &Public) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(SLOT_LEN);
-        w.put(&[self.kind.code(), 0, 0, 0])
+        w.put(&self.kind.encode())
             .put(&self.cost.memory_kib.to_le_bytes())
             .put(&self.cost.passes.to_le_bytes())
             .put(&self.cost.lanes.to_le_bytes())
@@ -75,8 +75,7 @@ impl Slot {
             return Some(None);
         }
         let mut r = FieldReader(bytes);
-        let kind = SlotKind::from_code(r.u8()?)?;
-        r.array::<3>()?;
+        let kind = SlotKind::decode(r.array()?)?;
         let cost = Cost { memory_kib: r.u32()?, passes: r.u32()?, lanes: r.u32()? };
         let slot = Slot {
             kind,

@@ -2,6 +2,7 @@
 //! Slots sealed, unlocked, renewed and forged.
 
 use super::*;
+use crate::custodians::Custodians;
 use crate::format::cost::Cost;
 use crate::format::crypto::{DataKey, DataKeys, KEY_LEN};
 use crate::format::layout::{SALT_LEN, SLOT_LEN};
@@ -10,7 +11,10 @@ use uuid::Uuid;
 
 pub(crate) const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
 
-const KINDS: [SlotKind; 3] = [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery];
+fn kinds() -> [SlotKind; 4] {
+    let custodians = SlotKind::Custodians(Custodians::new(2, 3).unwrap());
+    [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery, custodians]
+}
 
 fn id() -> Uuid {
     Uuid::from_u128(7)
@@ -34,7 +38,7 @@ fn opens_to(slot: &Slot, byte: u8) -> bool {
 
 #[test]
 fn slots_open_with_their_secret_only() {
-    for kind in KINDS {
+    for kind in kinds() {
         let slot = sealed(kind);
         assert!(opens_to(&slot, 9));
         assert!(matches!(open(&slot, b"Secret", &id()), SlotOutcome::Wrong));
@@ -45,7 +49,7 @@ fn slots_open_with_their_secret_only() {
 
 #[test]
 fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
-    for kind in KINDS {
+    for kind in kinds() {
         let slot = sealed(kind);
         let once = slot.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
         let twice = once.renew(&keys(8), &keys(7), &id()).unwrap().unwrap();
@@ -62,7 +66,7 @@ fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
 
 #[test]
 fn a_planted_public_key_does_not_open_before_or_after_a_renewal() {
-    for kind in KINDS {
+    for kind in kinds() {
         let slot = sealed(kind);
         let planted = Slot { public: Private::random().unwrap().public(), ..slot.clone() };
         assert!(matches!(open(&planted, b"secret", &id()), SlotOutcome::Forged));
@@ -81,7 +85,7 @@ fn a_planted_public_key_does_not_open_before_or_after_a_renewal() {
 
 #[test]
 fn only_a_holder_of_the_data_key_renews_a_slot() {
-    for kind in KINDS {
+    for kind in kinds() {
         let slot = sealed(kind);
         let forged = slot.renew(&keys(1), &keys(8), &id()).unwrap().unwrap();
         assert!(matches!(open(&forged, b"secret", &id()), SlotOutcome::Forged));
@@ -133,4 +137,20 @@ fn a_cost_out_of_bounds_is_no_slot() {
     slot.cost = CHEAP;
     assert_eq!(Slot::decode(&slot.encode()), None);
     assert_eq!(Slot::decode(&[0; SLOT_LEN]), Some(None));
+}
+
+#[test]
+fn the_numbers_of_custodians_are_part_of_the_slot() {
+    let custodians = |threshold, shares| SlotKind::Custodians(Custodians::new(threshold, shares).unwrap());
+    let slot = sealed(custodians(2, 3));
+    assert_eq!(slot.encode()[..4], [4, 2, 3, 0]);
+    for (threshold, shares) in [(3, 3), (2, 2), (2, 16)] {
+        let changed = Slot { kind: custodians(threshold, shares), ..slot.clone() };
+        assert!(matches!(open(&changed, b"secret", &id()), SlotOutcome::Forged));
+    }
+    for (at, byte) in [(1, 0), (1, 1), (1, 4), (2, 1), (2, 17), (3, 1), (4, 1)] {
+        let mut bytes = slot.encode();
+        bytes[at] = byte;
+        assert_eq!(Slot::decode(&bytes), None, "byte {at} is {byte}");
+    }
 }

@@ -153,6 +153,7 @@ impl Slot {
             SlotKind::Passphrase => b"keyring_external 1 passphrase slot",
             SlotKind::SecretFile => b"keyring_external 1 secret slot",
             SlotKind::Recovery => b"keyring_external 1 recovery slot",
+            SlotKind::Custodians(_) => b"keyring_external 1 custodians slot",
         };
         let mut keys = Locked::new(2 * KEY_LEN)?;
         crypto::hkdf(&self.salt, input, info, &mut keys)?;
