@@ -208,6 +208,21 @@ fn impossible_settings_are_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_new_keyring_gets_custodians_instead_of_a_recovery_key() {
+    let host = Host::new();
+    let pages = host.at("pages").to_str().unwrap().to_owned();
+    let args = [&ARGS[..], &["--custodians", "2-of-3"]].concat();
+    let before = host.files();
+    host.setup(&[&args[..], &["--pages", &pages, "--dry-run"]].concat()).says(0, &["Nothing was written"]);
+    host.setup(&[&ARGS[..], &["--pages", &pages, "--yes"]].concat()).says(2, &["add --custodians"]);
+    assert_eq!(host.files(), before);
+    let made = host.setup(&[&args[..], &["--yes"]].concat());
+    let made = made.says(0, &["Share 1 of 3", "Share 3 of 3", "This page alone unlocks nothing"]);
+    assert!(!made.out.contains("recovery key"), "{made:?}");
+    host.setup(&[&args[..], &["--yes"]].concat()).says(2, &["slot add --new-custodians 2-of-3"]);
+}
+
+#[test]
 fn an_existing_keyring_must_be_unlocked_by_the_secret() {
     let host = Host::new();
     let args = [&ARGS[..], &["--yes"]].concat();
@@ -238,7 +253,7 @@ fn setup_asks_on_a_terminal_and_no_stops_it() {
     let host = Host::new();
     let on_terminal = |typed: &str| host.on_terminal("setup --as component --allow-same-device", typed);
     let before = host.files();
-    let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\nn\n") else {
+    let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\n\nn\n") else {
         return;
     };
     no.says(
@@ -247,12 +262,13 @@ fn setup_asks_on_a_terminal_and_no_stops_it() {
             "Path of the keyring file",
             "Path of a copy on another volume",
             "[file:/etc/mysql/keyring_external.secret]",
+            "or the shares of custodians",
             "Write all of this? [y/n]",
             "Nothing was written",
         ],
     );
     assert_eq!(host.files(), before);
-    on_terminal("/mnt/a/keys/main.keyring\n/mnt/b/keys/main.keyring\ncredential:k\nwhat\ny\n")
+    on_terminal("/mnt/a/keys/main.keyring\n/mnt/b/keys/main.keyring\ncredential:k\n4-of-3\nkey\nwhat\ny\n")
         .unwrap()
         .says(0, &["Created keyring", "recovery key"]);
     assert!(host.read(CNF).contains("credential:k") && host.at("mnt/b/keys/main.keyring").exists());

@@ -111,7 +111,7 @@ fn examine(args: &Args) -> Line {
     let is_ours = matches!(server, Some(Ok(KeyringFigures::Ours(_))));
     let used = used.filter(|_| is_ours && !paths.is_empty());
     let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
-    let secret = secret::Args { unlock: args.unlock.clone().or(unlock), recovery: false };
+    let secret = secret::Args { unlock: args.unlock.clone().or(unlock), ..secret::Args::default() };
     let look = || status::look(&stores, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
     let looked = match (!paths.is_empty()).then(look).transpose() {
         Ok(looked) => looked,

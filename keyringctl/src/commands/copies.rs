@@ -272,7 +272,7 @@ impl OfServer {
             (secret.clone(), String::new())
         } else {
             let shown = format!(", unlocked by {}", self.unlock.to_string().shown());
-            (secret::Args { unlock: Some(self.unlock), recovery: false }, shown)
+            (secret::Args { unlock: Some(self.unlock), ..secret::Args::default() }, shown)
         };
         show::warn(format_args!(
             "using the keyring of the server on this host ({}): {own}{unlock}",

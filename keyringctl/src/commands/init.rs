@@ -3,6 +3,7 @@
 
 use super::apart::{self, Places};
 use super::copies::of_server::{self, Server};
+use super::handout::{self, Handout, Wait};
 use super::output::Output;
 use super::secret::{self, measured_cost};
 use super::traces::Traces;
@@ -12,6 +13,7 @@ use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::host::accounts;
 use crate::show::{Shown, exact_paths};
+use keyring_external::custodians::{Custodians, Share};
 use keyring_external::error::Failure;
 use keyring_external::format::header::Header;
 use keyring_external::keyring::NewKeyring;
@@ -23,10 +25,10 @@ use keyring_external::store::file::volume::{self, directory_of};
 use keyring_external::store::places::{self, is_remote};
 use keyring_external::store::vacancy::{CreatedCopy, Vacancy};
 use keyring_external::unlock::UnlockSource;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Create a keyring and show its recovery key (shown only once)
+/// Create a keyring and show its recovery key, or the shares of its custodians (shown only once)
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl init /mnt/keyring/hospital.keyring \\
            --unlock file:/etc/mysql/keyring_external.secret --generate-secret --label 'Biobank, server 1'")]
@@ -48,39 +50,97 @@ pub(super) struct Args {
     /// Data that is encrypted with the keys of the old one cannot be read with the new one
     #[arg(long)]
     new_keyring: bool,
+    #[command(flatten)]
+    recovery: NewRecovery,
+}
+
+/// What unlocks a new keyring if its unlock secret is lost.
+#[derive(clap::Args, Default)]
+pub(super) struct NewRecovery {
+    /// Instead of a recovery key, create shares for custodians, such as 2-of-3: 3 people get a share each, and any 2 of
+    /// them can unlock the keyring together, but none alone. At most 16
+    #[arg(long, value_name = "K-of-N")]
+    pub custodians: Option<Custodians>,
+    /// Write each share to a printable page of its own in this directory (HTML for A4, with a QR code), instead of showing
+    /// it
+    #[arg(long, value_name = "DIR")]
+    pub pages: Option<PathBuf>,
+}
+
+impl NewRecovery {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// There are no shares for the pages.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.pages.is_some() && self.custodians.is_none() {
+            return Err(Error::Usage(
+                "--pages is for the shares of custodians: add --custodians, for example --custodians 2-of-3. Nothing was \
+                 changed"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What unlocks a keyring that was created, if its unlock secret is lost.
+pub(super) enum Recovery {
+    /// A recovery key, as text.
+    Key(String),
+    /// The shares of custodians.
+    Shares(Vec<Share>),
 }
 
 /// A keyring that was just created.
 pub(super) struct CreatedKeyring {
     pub header: Header,
-    pub recovery: String,
+    pub recovery: Recovery,
     /// The secret file, if one was created.
     pub secret_file: Option<PathBuf>,
     files: Vec<CreatedCopy>,
 }
 
 impl CreatedKeyring {
-    /// Prints the output so far, which includes the recovery key. If that fails, removes all files that were created:
-    /// without its recovery key, the keyring is not what was asked for.
+    /// Prints the output so far and the recovery key or the shares, and adds them to the document. `wait` asks a question
+    /// and returns when it was answered, if somebody can be asked. If that fails, removes all files that were created: without them, the keyring is
+    /// not what was asked for.
     ///
     /// # Errors
-    /// The output could not be printed.
-    pub(super) fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
-        out.deliver().map_err(|e| {
+    /// The output could not be printed, or the pages could not be written.
+    pub(super) fn deliver(
+        &self,
+        fs: &dyn Fs,
+        (pages, document): (Option<&Path>, &mut Value),
+        out: &mut Output,
+        wait: Option<Wait<'_>>,
+    ) -> Result<()> {
+        let (shown, what) = match &self.recovery {
+            Recovery::Key(key) => {
+                show_recovery(key, out);
+                document["recovery_key"] = json!(key);
+                out.document(document);
+                (out.deliver(), "the recovery key")
+            }
+            Recovery::Shares(shares) => {
+                let handout = Handout::new(shares, &self.header, self.header.created, pages);
+                (handout.deliver(document, out, wait), "the shares of the custodians")
+            }
+        };
+        shown.map_err(|e| {
             self.files.iter().for_each(CreatedCopy::remove);
             if let Some(secret) = &self.secret_file {
                 let _ = fs.unlink(secret);
             }
             let paths = self.files.iter().map(CreatedCopy::path).chain(self.secret_file.as_deref());
-            let left: Vec<_> =
-                paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.shown()).collect();
+            let left: Vec<_> = paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.shown()).collect();
             let then = if left.is_empty() {
                 "The keyring was removed again and nothing is left of it".to_owned()
             } else {
                 format!("These files could not be removed again, remove them: {}", left.join(", "))
             };
             Error::Usage(format!(
-                "the recovery key could not be shown ({e}). {then}. Run this command again with standard output to a \
+                "{what} could not be shown ({e}). {then}. Run this command again with standard output to a \
                  terminal, or to a file that only you can read"
             ))
         })
@@ -106,11 +166,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(traces) = traces.as_ref().filter(|_| !args.new_keyring) {
         return Err(traces.refusal(&path));
     }
+    args.recovery.check()?;
+    handout::prepare(args.recovery.pages.as_deref())?;
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
     super::new_at_remote::check_conditions(paths.iter().map(PathBuf::as_path), super::new_at_remote::AGAIN)?;
     // The server on this host may name the remotes file.
     let places = store_places();
-    let created = create(&places, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
+    let secret =
+        NewSlots { source: &args.secret, name: &args.secret.name(), custodians: args.recovery.custodians };
+    let created = create(&places, &paths, &secret, &args.label, file)?;
     let header = &created.header;
     out.line(format_args!("Created keyring {} at {}", header.id, path.shown()));
     for mirror in paths.iter().skip(1) {
@@ -127,8 +191,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let apart = Places { copies: &paths, secret, datadir: datadir.as_deref() };
     apart::warn_of(&apart::doubts(apart, Path::to_owned), out);
     apart::warn_of(&traces.iter().map(Traces::warning).collect::<Vec<_>>(), out);
-    show_recovery(&created.recovery, out);
-    out.document(&json!({
+    let mut document = json!({
         "path": path.exact(),
         "mirrors": exact_paths(paths.get(1..).unwrap_or_default()),
         "id": header.id,
@@ -136,9 +199,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "slots": header.slots.iter().map(|(_, s)| s.kind).collect::<Vec<_>>(),
         "secret_file": created.secret_file.as_deref().map(Shown::exact),
         "secret_on_keyring_volume": secret.is_some_and(|secret| apart::is_beside(secret, &paths)),
-        "recovery_key": created.recovery,
-    }));
-    created.deliver(places.fs().as_ref(), out)?;
+    });
+    let pages = args.recovery.pages.as_deref();
+    created.deliver(places.fs().as_ref(), (pages, &mut document), out, Some(&mut handout::wait_for_enter))?;
     Ok(Verdict::Fine)
 }
 
@@ -153,7 +216,7 @@ fn traces(host: &site::Args, paths: &[PathBuf]) -> Option<Traces> {
 }
 
 /// Shows the recovery key of a new keyring.
-pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
+fn show_recovery(recovery: &str, out: &mut Output) {
     out.line("");
     out.line("The recovery key unlocks the keyring if the unlock secret is lost. It is shown only once:");
     out.line("");
@@ -162,13 +225,21 @@ pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
     out.line("Write it on paper and lock it away, separate from the server and from the volume.");
 }
 
-/// Creates a keyring at paths where no file exists, unlocked by the secret from `source`, whose slot is called `name`.
-/// Creates the secret file first, if `file` says so.
+/// The unlock slots of a new keyring.
+pub(super) struct NewSlots<'a> {
+    /// The source of the unlock secret.
+    pub source: &'a secret::NewSecret,
+    /// The name of the source in messages.
+    pub name: &'a str,
+    /// Custodians, if there is no recovery key.
+    pub custodians: Option<Custodians>,
+}
+
+/// Creates a keyring at paths where no file exists. Creates the secret file first, if `file` says so.
 pub(super) fn create(
     places: &places::Places,
     paths: &[PathBuf],
-    source: &secret::NewSecret,
-    name: &str,
+    slots: &NewSlots<'_>,
     label: &str,
     file: SecretFile,
 ) -> Result<CreatedKeyring> {
@@ -181,8 +252,8 @@ pub(super) fn create(
             missing::cannot_create(e, owned_alike.map(PathBuf::as_path), "this command again")
         })?);
     }
-    let secret_file = generate_secret(places, source, paths, file)?;
-    let (new, recovery, files) = write(&vacancies, source, name, label).inspect_err(|_| {
+    let secret_file = generate_secret(places, slots.source, paths, file)?;
+    let (new, recovery, files) = write(&vacancies, slots, label).inspect_err(|_| {
         // The next attempt would stop at a secret file that already exists.
         if let Some(file) = &secret_file {
             let _ = places.fs().unlink(file);
@@ -201,15 +272,20 @@ fn owner_for_remotes() -> (u32, u32) {
 
 fn write(
     vacancies: &[Vacancy],
-    source: &secret::NewSecret,
-    name: &str,
+    slots: &NewSlots<'_>,
     label: &str,
-) -> Result<(NewKeyring, String, Vec<CreatedCopy>)> {
-    let secret = source.read_new()?;
-    let mut new = NewKeyring::new(label, &secret, name, measured_cost(&secret)?)?;
-    let mut recovery = String::new();
-    // Writing to a String does not fail.
-    let _ = new.add_recovery()?.write_to(&mut recovery);
+) -> Result<(NewKeyring, Recovery, Vec<CreatedCopy>)> {
+    let secret = slots.source.read_new()?;
+    let mut new = NewKeyring::new(label, &secret, slots.name, measured_cost(&secret)?)?;
+    let recovery = match slots.custodians {
+        Some(custodians) => Recovery::Shares(new.add_custodians(custodians)?),
+        None => {
+            let mut key = String::new();
+            // Writing to a String does not fail.
+            let _ = new.add_recovery()?.write_to(&mut key);
+            Recovery::Key(key)
+        }
+    };
     let files = new.make_at(vacancies)?;
     Ok((new, recovery, files))
 }

@@ -164,7 +164,8 @@ mod tests {
         let missing = || {
             KeyringError::from(Refusal::Missing { path: b.clone(), found: "it is not mounted".to_owned() })
         };
-        let secret = secret::Args { unlock: Some("file:/etc/my secret".parse().unwrap()), recovery: false };
+        let secret =
+            secret::Args { unlock: Some("file:/etc/my secret".parse().unwrap()), ..secret::Args::default() };
         let unlock = " --unlock 'file:/etc/my secret'";
         let sync = format!("keyringctl sync {} --mirror {}{unlock} --create", a.display(), b.display());
         let uid = fs::metadata(dir.path()).unwrap().uid();

@@ -17,6 +17,7 @@ mod encrypt;
 mod export;
 mod fleet;
 mod foreign;
+mod handout;
 mod help;
 mod hints;
 mod import;

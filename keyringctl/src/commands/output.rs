@@ -161,6 +161,19 @@ impl Output {
         print(&text)
     }
 
+    /// Whether the output can be shown page by page: somebody reads it on a terminal and can type.
+    pub(super) fn shows_pages(&self) -> bool {
+        !self.json && self.screen.width.is_some() && io::stdin().is_terminal()
+    }
+
+    /// Clears the terminal, with what it keeps of earlier lines.
+    ///
+    /// # Errors
+    /// As [`Output::deliver`].
+    pub(super) fn clear_screen(&mut self) -> io::Result<()> {
+        print("\x1b[H\x1b[2J\x1b[3J")
+    }
+
     /// Prints the rest of the output.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let text = match (self.json, self.document.take(), &self.delivered) {
@@ -274,6 +287,7 @@ pub(super) fn time(seconds: u64) -> String {
         _ => format!("{seconds} s after 1970"),
     }
 }
+
 /// Bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()

@@ -39,6 +39,10 @@ pub(super) struct Args {
     /// not a terminal
     #[arg(long, conflicts_with = "recovery")]
     verify_recovery: bool,
+    /// Also renew the slot of custodians with their shares: prompt for them, or read them from standard input, one a line,
+    /// if that is not a terminal
+    #[arg(long, conflicts_with = "custodians")]
+    verify_custodians: bool,
     /// Also renew the slot of a passphrase with that passphrase: prompt for it (repeatable)
     #[arg(long, action = clap::ArgAction::Count)]
     verify_passphrase: u8,
@@ -92,7 +96,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         ));
         out.line(
             "Check that you recognize every slot. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
-             --verify-recovery, --verify-passphrase. With --require-all, rekey refuses slots that are not verified",
+             --verify-recovery, --verify-custodians, --verify-passphrase. With --require-all, rekey refuses slots that are not verified",
         );
     }
     out.document(&json!({ "slots": rows, "unverified": unverified }));
@@ -134,6 +138,9 @@ impl Args {
         }
         if self.verify_recovery {
             others.push(secret::read_typed(Typed::RecoveryKey, keyring, path)?);
+        }
+        if self.verify_custodians {
+            others.push(secret::read_typed(Typed::Shares, keyring, path)?);
         }
         for _ in 0..self.verify_passphrase {
             others.push(secret::read_typed(Typed::Passphrase, keyring, path)?);

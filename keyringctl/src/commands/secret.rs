@@ -2,10 +2,12 @@
 //! Reads unlock secrets: from a source, as the server does, or from the terminal without echo. Never from the
 //! arguments (invariant 6).
 
+mod custodians;
 pub(super) mod prompt;
 
 use crate::commands::store_places::remotes_option;
 use crate::show::{self, Shown};
+use custodians::SHARES;
 use keyring_external::error::{Failure, Refusal, Result};
 use keyring_external::format::FormatError;
 use keyring_external::format::cost::Cost;
@@ -42,6 +44,10 @@ pub(super) struct Args {
     /// Unlock with the recovery key: prompt for it, or read it from standard input if that is not a terminal
     #[arg(long, conflicts_with = "unlock")]
     pub recovery: bool,
+    /// Unlock with the shares of custodians: prompt for them one after the other until there are enough, or read them from
+    /// standard input, one a line, if that is not a terminal
+    #[arg(long, conflicts_with_all = ["unlock", "recovery"])]
+    pub custodians: bool,
 }
 
 /// The name of a source in messages.
@@ -69,12 +75,21 @@ pub(super) fn read_new(source: Option<&UnlockSource>, option: &str) -> Result<Un
 impl Args {
     /// The name of the source in messages.
     pub(super) fn name(&self) -> String {
-        if self.recovery { RECOVERY.to_owned() } else { name_of(self.unlock.as_ref()) }
+        match self.unlock.as_ref() {
+            None if self.recovery => RECOVERY.to_owned(),
+            None if self.custodians => SHARES.to_owned(),
+            source => name_of(source),
+        }
     }
 
     /// Whether the options name a source.
     pub(super) fn is_given(&self) -> bool {
-        self.unlock.is_some() || self.recovery
+        self.unlock.is_some() || self.is_on_paper()
+    }
+
+    /// Whether people are asked for what they keep on paper.
+    pub(super) fn is_on_paper(&self) -> bool {
+        self.recovery || self.custodians
     }
 
     /// The options of a command that opens the same copies: the secret, with the real source if it is known, and the
@@ -89,6 +104,7 @@ impl Args {
             Some(source) if can_be_pasted(source) => format!(" --unlock {}", source.to_string().shown()),
             Some(_) => UNNAMED.to_owned(),
             None if self.recovery => " --recovery".to_owned(),
+            None if self.custodians => " --custodians".to_owned(),
             None => UNNAMED.to_owned(),
         }
     }
@@ -103,6 +119,7 @@ impl Args {
         match &self.unlock {
             Some(source) => read_source(source),
             None if self.recovery => prompt::read_recovery_key(path),
+            None if self.custodians => custodians::read(path),
             None => prompt::ask(&format!("Passphrase or recovery key of {}: ", path.shown()), "--unlock"),
         }
     }
@@ -112,9 +129,9 @@ impl Args {
         Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
     }
 
-    /// Whether somebody types the secret, and so can type it again.
+    /// Whether somebody types the secret, and so can type it again. Shares are tried while they are asked for.
     fn is_typed(&self) -> bool {
-        self.unlock.is_none() && prompt::has_terminal()
+        self.unlock.is_none() && !self.custodians && prompt::has_terminal()
     }
 
     /// Opens a keyring.
@@ -215,6 +232,8 @@ impl<'a> Once<'a> {
 pub(super) enum Typed {
     /// The recovery key, on a terminal or from standard input.
     RecoveryKey,
+    /// The shares of custodians, on a terminal or from standard input.
+    Shares,
     /// A passphrase, on a terminal.
     Passphrase,
 }
@@ -226,6 +245,7 @@ pub(super) fn read_typed(what: Typed, keyring: &Keyring, path: &Path) -> Result<
         tries_left -= 1;
         let (source_name, secret) = match what {
             Typed::RecoveryKey => (RECOVERY, prompt::read_recovery_key(path)?),
+            Typed::Shares => (SHARES, custodians::read(path)?),
             Typed::Passphrase => {
                 let question = format!("Passphrase of the slot of {} to verify: ", path.shown());
                 (TERMINAL, prompt::ask(&question, "--verify-slot")?)

@@ -3,6 +3,7 @@
 
 use super::output::{Output, time};
 use crate::show::counted;
+use keyring_external::custodians::Custodians;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::slots::{Slot, SlotKind, Slots};
 use serde::Serialize;
@@ -15,6 +16,12 @@ pub(super) struct SlotRow {
     kind: SlotKind,
     name: String,
     created: u64,
+    /// How many shares of custodians are needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u8>,
+    /// How many custodians have a share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shares: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
     /// Whether the last renewal of the data key used its public key instead of its secret.
@@ -24,9 +31,15 @@ pub(super) struct SlotRow {
 
 impl From<(usize, &Slot)> for SlotRow {
     fn from((number, slot): (usize, &Slot)) -> Self {
+        let custodians = match slot.kind {
+            SlotKind::Custodians(custodians) => Some(custodians),
+            _ => None,
+        };
         SlotRow {
             number,
             kind: slot.kind,
+            threshold: custodians.map(Custodians::threshold),
+            shares: custodians.map(Custodians::shares),
             name: slot.name.clone(),
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),

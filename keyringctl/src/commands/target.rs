@@ -8,9 +8,10 @@ use super::outdated::Outdated;
 use super::output::stderr_report;
 use super::secret::{self, Once};
 use crate::commands::store_places::store_places;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::show::Shown;
-use keyring_external::keyring::{Keyring, Standing, load_beside_others};
+use keyring_external::format::header::ClaimedHeader;
+use keyring_external::keyring::{Keyring, Standing, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::places::Places;
 use std::path::PathBuf;
@@ -63,6 +64,16 @@ impl OpenedTarget {
     /// behind when it comes back, and is brought up to date then. Called when the change has been agreed to.
     pub(super) fn bring_up_to_date(&self) -> Result<()> {
         Ok(self.keyring.bring_up_to_date()?)
+    }
+
+    /// What the keyring says of itself.
+    pub(super) fn claims(&self) -> Result<ClaimedHeader> {
+        let readable = self.copies.paths.iter().map(|path| inspect(&self.places, path));
+        let first = readable.reduce(|first, next| first.or(next));
+        match first {
+            Some(claims) => Ok(claims?.header),
+            None => Err(Error::Usage("no keyring file was named".to_owned())),
+        }
     }
 
     /// Adds to a plan what happens to each copy: it is rewritten `with` something.

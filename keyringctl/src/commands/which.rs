@@ -65,8 +65,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         (None, None) => copies::datadir(None, &args.server.site)?,
     };
     places.fs().meta(&datadir).map_err(|e| Error::io("look at", &datadir, e))?;
-    let others =
-        args.other_unlock.iter().map(|source| secret::Args { unlock: Some(source.clone()), recovery: false });
+    let others = args
+        .other_unlock
+        .iter()
+        .map(|source| secret::Args { unlock: Some(source.clone()), ..secret::Args::default() });
     let secrets: Vec<_> = std::iter::once(found.secret).chain(others).collect();
     let mut secrets: Vec<_> = secrets.iter().map(secret::Once::new).collect();
     let mut all: Vec<Candidate> = Vec::new();

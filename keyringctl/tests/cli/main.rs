@@ -5,6 +5,7 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod copies;
+mod custodians;
 mod data_directory;
 mod diverged;
 mod drill;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a program on a terminal of its own and types answers: terminal.py ANSWERS PROGRAM ARGS, where ANSWERS is a
 JSON list of [prompt, answer]. Each answer is typed when its prompt has appeared, and an answer to a prompt for a
-passphrase when the echo is off. Prints what the terminal showed."""
+passphrase or a share when the echo is off. Prints what the terminal showed."""
 
 import json
 import os
@@ -30,7 +30,7 @@ while True:
     shown += read
     while answers and (at := shown.find(answers[0][0].encode(), seen)) >= 0:
         seen = at + len(answers[0][0].encode())
-        while "assphrase" in answers[0][0] and termios.tcgetattr(terminal)[3] & termios.ECHO:
+        while any(secret in answers[0][0] for secret in ("assphrase", "Share ")) and termios.tcgetattr(terminal)[3] & termios.ECHO:
             time.sleep(0.001)
         os.write(terminal, answers.pop(0)[1].encode() + b"\n")
 sys.stdout.write(shown.decode().replace("\r\n", "\n"))

@@ -35,13 +35,13 @@ fn setup_asks_for_a_remote_that_is_not_described_and_tries_it() {
     );
     assert_eq!(host.files(), before);
     // The remote is described, and works; then the rest of setup is refused.
-    host.on_terminal(SETUP, &format!("{answers}y\nn\n"))
+    host.on_terminal(SETUP, &format!("{answers}y\n\nn\n"))
         .unwrap()
         .says(1, &["honours conditional writes", "KEYRING    @b/hospital/db1 (new)", "Nothing was written"]);
     assert_eq!(mode(&host), 0o640);
     assert!(engine.names().is_empty());
     // It is not asked for again.
-    host.on_terminal(SETUP, "y\n").unwrap().says(0, &["Created keyring"]);
+    host.on_terminal(SETUP, "\ny\n").unwrap().says(0, &["Created keyring"]);
     assert!(engine.names().contains(&"/hospital/db1/head".to_owned()));
 }
 

@@ -193,6 +193,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),
     ("slots::keyringctl_killed", Nothing, slots::keyringctl_killed),
     ("slots::recovery_key", Nothing, slots::recovery_key),
+    ("slots::custodians", Nothing, slots::custodians),
     ("mirrors::come_and_go", Ext4, mirrors::come_and_go),
     ("mirrors::dead_and_replaced", Ext4, mirrors::dead_and_replaced),
     ("mirrors::older_copy_while_running", Ext4, mirrors::older_copy_while_running),

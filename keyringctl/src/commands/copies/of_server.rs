@@ -49,7 +49,7 @@ impl OfServer {
             self.source,
             self.unlock.to_string().shown()
         ));
-        secret::Args { unlock: Some(self.unlock.clone()), recovery: false }
+        secret::Args { unlock: Some(self.unlock.clone()), ..secret::Args::default() }
     }
 }
 

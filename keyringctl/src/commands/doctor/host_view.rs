@@ -103,7 +103,7 @@ impl<'a> HostView<'a> {
 
     /// The secret's source as an option for the commands in messages.
     pub(crate) fn secret_args(&self) -> secret::Args {
-        secret::Args { unlock: self.secret(), recovery: false }
+        secret::Args { unlock: self.secret(), ..secret::Args::default() }
     }
 
     /// Returns where root can read the secret that mysqld gets, to verify the keyring.

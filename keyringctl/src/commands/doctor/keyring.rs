@@ -13,7 +13,6 @@ use crate::commands::stat::is_missing;
 use crate::commands::store_places::store_places;
 use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
-use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, inspect, load_with};
 use keyring_external::store::file::volume::{self, directory_of, temporary_of};
 use keyring_external::store::places::{Places, is_remote};
@@ -176,12 +175,12 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
 }
 
 fn slots(view: &HostView<'_>, path: &Path, claims: &Claims, found: &mut Findings) {
-    if !claims.header.slots.iter().any(|(_, s)| s.kind == SlotKind::Recovery) {
+    if !claims.header.slots.iter().any(|(_, s)| s.kind.is_for_recovery()) {
         let unlock = view.secret_args().option();
         found.warning(
             "recovery-slot",
             path,
-            format!("{} has no unlock slot for a recovery key", path.shown()),
+            format!("{} has no unlock slot for a recovery key or for custodians", path.shown()),
             "If the unlock secret is lost, for example with the server's disk, nothing can unlock the keyring.",
             &[format!("keyringctl slot add {} --new-recovery{unlock}", view.all_copies())],
         );

@@ -10,7 +10,6 @@ use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
 use crate::show::Shown;
-use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
 use std::path::Path;
 
@@ -112,7 +111,9 @@ fn single_copy(keyring: &ServerKeyring) -> Option<String> {
     };
     match has_recovery_key(path, &keyring.id) {
         Some(true) => None,
-        Some(false) => Some(format!("the keyring has a single copy and no recovery key: {advice}")),
+        Some(false) => {
+            Some(format!("the keyring has a single copy and neither a recovery key nor custodians: {advice}"))
+        }
         None => Some(format!(
             "the keyring has a single copy, and {} cannot be read to check for a recovery key: run this as root on the server, {advice}",
             path.shown()
@@ -124,7 +125,7 @@ fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
     let places = store_places();
     let claims = inspect(&places, path).ok()?;
     (claims.header.id.to_string() == id)
-        .then(|| claims.header.slots.iter().any(|(_, slot)| slot.kind == SlotKind::Recovery))
+        .then(|| claims.header.slots.iter().any(|(_, slot)| slot.kind.is_for_recovery()))
 }
 
 /// Returns why there is too little space for one table at a time.

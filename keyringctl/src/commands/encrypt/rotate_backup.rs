@@ -42,7 +42,7 @@ impl Args {
             Some(unlock) => Some(unlock.clone()),
             None => of_this_server(keyring, session)?,
         };
-        let secret = secret::Args { unlock, recovery: false };
+        let secret = secret::Args { unlock, ..secret::Args::default() };
         let copies = Copies::named(&keyring.paths, &secret);
         Ok(Some(Prepared {
             backup: Backup::new(copies, &destination)?,

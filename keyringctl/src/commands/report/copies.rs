@@ -12,7 +12,6 @@ use crate::commands::stat;
 use crate::error::{Error, Result};
 use crate::host::mounts::{Mount, mount_of};
 use keyring_external::error::{BadRequest, Result as KeyringResult};
-use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, Relation, inspect};
 use keyring_external::store::file::volume::directory_of;
 use keyring_external::store::places::{Places, is_remote};
@@ -195,7 +194,7 @@ fn file(
         diverged_from: Vec::new(),
         damaged: claims.damaged,
         slots: header.slots.iter().map(SlotRow::from).collect(),
-        has_recovery_slot: header.slots.iter().any(|(_, s)| s.kind == SlotKind::Recovery),
+        has_recovery_slot: header.slots.iter().any(|(_, s)| s.kind.is_for_recovery()),
         verified,
     };
     Ok((file, claims, opened))

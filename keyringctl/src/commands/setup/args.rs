@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The arguments of `keyringctl setup`.
 
+use crate::commands::init::NewRecovery;
 use crate::commands::site;
 use crate::host::Way;
 use keyring_external::unlock::UnlockSource;
@@ -30,6 +31,8 @@ pub(in crate::commands) struct Args {
     /// Label of the keyring, shown by status; readable without the secret
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
+    #[command(flatten)]
+    pub recovery: NewRecovery,
     /// Source of the unlock secret for mysqld: file:PATH, credential:NAME (systemd), env:NAME or
     /// "command:PROGRAM ARGS". A missing file is created with 32 random bytes
     /// [default: what is configured, or file:/etc/mysql/keyring_external.secret]

@@ -7,7 +7,7 @@ use super::present::Present;
 use super::secret_file;
 use crate::commands::apart::{self, Places};
 use crate::commands::doctor::files::closed_directory_above;
-use crate::commands::init::{self, CreatedKeyring, SecretFile};
+use crate::commands::init::{self, CreatedKeyring, NewSlots, SecretFile};
 use crate::commands::missing;
 use crate::commands::new_at_remote;
 use crate::commands::secret;
@@ -18,6 +18,7 @@ use crate::commands::traces::Traces;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
+use keyring_external::custodians::Custodians;
 use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
 use keyring_external::store::file::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::file::real::RealFs;
@@ -57,6 +58,11 @@ pub(super) struct KeyringPlan {
 }
 
 impl KeyringPlan {
+    /// Whether a keyring is created.
+    pub(super) fn creates(&self) -> bool {
+        !self.make.is_empty()
+    }
+
     /// Whether there is nothing to create.
     pub(super) fn is_done(&self) -> bool {
         self.directories.is_empty() && self.make.is_empty() && self.make_secret.is_none()
@@ -105,7 +111,8 @@ pub(super) fn plan(
             false => site.at(copy).symlink_metadata().is_ok(),
         });
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
-        let secret = secret::Args { unlock: Some(secret_file::source(site, host)), recovery: false };
+        let secret =
+            secret::Args { unlock: Some(secret_file::source(site, host)), ..secret::Args::default() };
         let or_remove = if configured.contains(missing) {
             format!(". If the server should no longer use that copy: --remove-mirror {}", missing.shown())
         } else {
@@ -218,6 +225,7 @@ pub(super) fn carry_out(
     host: &Host,
     plan: &KeyringPlan,
     label: &str,
+    custodians: Option<Custodians>,
 ) -> Result<Option<CreatedKeyring>> {
     let owner = site.account.as_ref().filter(|_| is_root()).map(|a| (a.uid, a.gid));
     if !plan.make.is_empty() && plan.make_secret.is_none() {
@@ -242,7 +250,8 @@ pub(super) fn carry_out(
         Some(_) => SecretFile::CreateForKeyringOwner,
         None => SecretFile::Existing,
     };
-    init::create(&places, &paths, &source, &host.unlock.to_string(), label, file).map(Some)
+    let slots = NewSlots { source: &source, name: &host.unlock.to_string(), custodians };
+    init::create(&places, &paths, &slots, label, file).map(Some)
 }
 
 /// Checks the directory of a new copy, if it exists: it is closed to others, and belongs to mysqld's user, because the

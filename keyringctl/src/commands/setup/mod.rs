@@ -26,7 +26,7 @@ pub(super) use args::Args;
 
 use super::doctor::leftovers;
 use super::doctor::ordinary::{is_ordinary, with_sudo};
-use super::init;
+use super::handout::{self, Wait};
 use super::output::{Output, counted};
 use super::remote_files::remote_files;
 use super::site;
@@ -38,6 +38,7 @@ use crate::show::Shown;
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
 use existing::Existing;
+use keyring_external::custodians::Custodians;
 use keyring_external::store::file::real::RealFs;
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -69,6 +70,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     remotes::describe((args, &site), &host, &mut prompt, out)?;
     host.remote_files = remote_files(&host);
     let plan = keyring::plan(&site, &host, &existing.copies(), args.new_keyring)?;
+    let custodians = choose_custodians(args, &plan, &mut prompt)?;
     let changes = files::changes(args, &site, &host)?;
     let labels = selinux::plan(args, &site, &host);
     show(&host, &existing, &plan, &changes, out);
@@ -118,15 +120,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line("Nothing was written.");
         return Ok(Verdict::NotFine);
     }
-    if let Some(created) = keyring::carry_out(&site, &host, &plan, &args.label)? {
+    handout::prepare(args.recovery.pages.as_deref())?;
+    if let Some(created) = keyring::carry_out(&site, &host, &plan, &args.label, custodians)? {
         out.line(format_args!("Created keyring {} at {}", created.header.id, host.keyring.shown()));
-        init::show_recovery(&created.recovery, out);
-        out.line("");
         document["id"] = json!(created.header.id);
-        document["recovery_key"] = json!(created.recovery);
-        out.document(&document);
-        // Show the recovery key before anything else can fail.
-        created.deliver(&RealFs, out)?;
+        // Show the recovery key or the shares before anything else can fail.
+        let pages = args.recovery.pages.as_deref();
+        let mut wait = |question: &str| prompt.line(question, "").map(drop).map_err(std::io::Error::other);
+        let wait: Option<Wait<'_>> = if asks { Some(&mut wait) } else { None };
+        created.deliver(&RealFs, (pages, &mut document), out, wait)?;
+        out.line("");
     }
     let done = write((args, &site, &host, &plan), &changes, &labels, &mut document, out);
     if let Err(e) = &done {
@@ -134,6 +137,34 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     out.document(&document);
     done
+}
+
+/// Who unlocks a new keyring if its unlock secret is lost: the holder of a recovery key, or custodians.
+fn choose_custodians(
+    args: &Args,
+    plan: &keyring::KeyringPlan,
+    prompt: &mut Prompt<'_>,
+) -> Result<Option<Custodians>> {
+    args.recovery.check()?;
+    if !plan.creates() {
+        return match args.recovery.custodians {
+            Some(_) => Err(Error::Usage(
+                "the keyring exists, so setup creates no shares. Nothing was changed. Give it custodians with keyringctl slot add \
+                 --new-custodians 2-of-3"
+                    .to_owned(),
+            )),
+            None => Ok(None),
+        };
+    }
+    if args.recovery.custodians.is_none() {
+        let question = "What unlocks the keyring if the unlock secret is lost: a recovery key (key), or the shares of custodians, \
+                        such as 2-of-3 (3 people, any 2 of them together, none alone)";
+        return prompt.checked(question, "key", |typed| match typed {
+            "key" => Ok(None),
+            typed => typed.parse().map(Some).map_err(Error::Usage),
+        });
+    }
+    Ok(args.recovery.custodians)
 }
 
 /// Writes the files, runs the commands and reads back the result. Adds the outcome to the document.

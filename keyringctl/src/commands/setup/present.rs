@@ -62,7 +62,7 @@ impl<'a> Present<'a> {
     }
 
     fn secret(&self) -> secret::Args {
-        secret::Args { unlock: Some(secret_file::source(self.site, self.host)), recovery: false }
+        secret::Args { unlock: Some(secret_file::source(self.site, self.host)), ..secret::Args::default() }
     }
 
     /// The newest copy.

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl slot add`.
 
+use crate::commands::handout::{self, Handout, Wait};
 use crate::commands::output::Output;
 use crate::commands::secret::{self, measured_cost};
 use crate::commands::slot_row::{self, SlotRow};
 use crate::commands::target::{OpenedTarget, TargetKeyring};
 use crate::error::{Error, Result};
 use crate::show::Shown;
+use keyring_external::custodians::Custodians;
 use keyring_external::format::layout::SLOT_NAME_LEN;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
+use std::path::PathBuf;
 
-/// Add an unlock slot for a passphrase, a secret file or a new recovery key
+/// Add an unlock slot for a passphrase, a secret file, a new recovery key or custodians
 ///
-/// The new slot gets the lowest free number. --unlock or --recovery says what unlocks the keyring now; --new,
-/// --new-passphrase or --new-recovery says what will unlock it too.
+/// The new slot gets the lowest free number. --unlock, --recovery or --custodians says what unlocks the keyring now;
+/// --new, --new-passphrase, --new-recovery or --new-custodians says what will unlock it too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret --new-recovery\n  \
+    keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret --new-custodians 2-of-3\n  \
     keyringctl slot add /mnt/keyring/keys/main.keyring --recovery --new file:/etc/mysql/new.secret --name server")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -31,7 +35,15 @@ pub(super) struct Args {
     /// Create a recovery key and show it (shown only once)
     #[arg(long, group = "added")]
     new_recovery: bool,
-    /// Name of the slot; readable without the secret [default: "recovery key" for one, otherwise "added"]
+    /// Create shares for custodians (shown only once), such as 2-of-3: 3 people get a share each, and any 2 of them can
+    /// unlock the keyring together, but none alone. At most 16
+    #[arg(long, value_name = "K-of-N", group = "added")]
+    new_custodians: Option<Custodians>,
+    /// Write each share to a printable page of its own in this directory (HTML for A4, with a QR code), instead of showing
+    /// it
+    #[arg(long, value_name = "DIR", requires = "new_custodians")]
+    pages: Option<PathBuf>,
+    /// Name of the slot; readable without the secret [default: "recovery key" or "custodians" for these, otherwise "added"]
     #[arg(long, value_name = "TEXT", value_parser = slot_name)]
     name: Option<String>,
 }
@@ -45,16 +57,24 @@ fn slot_name(text: &str) -> std::result::Result<String, String> {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<()> {
-    // An administrator may expect that it creates a recovery key.
-    if args.target.secret.recovery && args.new.is_none() && !args.new_passphrase && !args.new_recovery {
-        return Err(Error::Usage(
-            "--recovery unlocks the keyring with the recovery key, as in all commands. Say also what to add: \
-             --new-recovery creates another recovery key, --new SOURCE adds a secret from a source, --new-passphrase \
-             asks for a passphrase. Nothing was changed"
-                .to_owned(),
-        ));
+    let says_what =
+        args.new.is_some() || args.new_passphrase || args.new_recovery || args.new_custodians.is_some();
+    // An administrator may expect that it creates a recovery key, or shares.
+    if args.target.secret.is_on_paper() && !says_what {
+        let (option, with, another) = match args.target.secret.recovery {
+            true => ("--recovery", "the recovery key", "--new-recovery creates another recovery key"),
+            false => ("--custodians", "shares", "--new-custodians 2-of-3 creates new shares"),
+        };
+        return Err(Error::Usage(format!(
+            "{option} unlocks the keyring with {with}, as in all commands. Say also what to add: {another}, --new SOURCE \
+             adds a secret from a source, --new-passphrase asks for a passphrase. Nothing was changed"
+        )));
     }
+    handout::prepare(args.pages.as_deref())?;
     let opened = args.target.open()?;
+    if let Some(custodians) = args.new_custodians {
+        return add_custodians(args, custodians, &opened, out);
+    }
     let (number, key) = if args.new_recovery {
         opened.bring_up_to_date()?;
         let (number, key) = opened.keyring.add_recovery_slot(args.name.as_deref())?;
@@ -82,9 +102,34 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<()> {
     }
     out.document(&document);
     if key.is_some() {
-        deliver(&opened, number, out)?;
+        let delivered = out.deliver();
+        undo_unless(delivered, "the new recovery key", &opened, number)?;
     }
     Ok(())
+}
+
+/// Adds a slot for custodians, and hands out their shares.
+fn add_custodians(
+    args: &Args,
+    custodians: Custodians,
+    opened: &OpenedTarget,
+    out: &mut Output,
+) -> Result<()> {
+    opened.bring_up_to_date()?;
+    let (number, shares) = opened.keyring.add_custodians_slot(custodians, args.name.as_deref())?;
+    let slots = opened.keyring.slots();
+    let rows = slot_row::rows(&slots);
+    let added = rows.iter().find(|row| row.number == number);
+    out.line(format_args!("Added slot {number}: {}", added.map(SlotRow::identity).unwrap_or_default()));
+    slot_row::print(&rows, out);
+    let created = slots.get(number).map_or(0, |slot| slot.created);
+    let delivered = opened.claims().and_then(|claims| {
+        let mut document = json!({ "added": added, "slots": rows });
+        let handout = Handout::new(&shares, &claims, created, args.pages.as_deref());
+        let wait: Wait<'_> = &mut handout::wait_for_enter;
+        handout.deliver(&mut document, out, Some(wait)).map_err(|e| Error::Usage(e.to_string()))
+    });
+    undo_unless(delivered, "the shares of the custodians", opened, number)
 }
 
 /// Adds a slot for a secret that unlocks none yet. Returns its number.
@@ -104,9 +149,14 @@ fn add_secret(args: &Args, opened: &OpenedTarget) -> Result<usize> {
     Ok(opened.keyring.add_slot(&secret, &source, name, cost)?)
 }
 
-/// Prints the output so far, which includes the recovery key of slot `number`. If that fails, removes the slot again.
-fn deliver(opened: &OpenedTarget, number: usize, out: &mut Output) -> Result<()> {
-    out.deliver().map_err(|e| {
+/// Removes slot `number` again, unless `what` unlocks it was shown.
+fn undo_unless<E: std::fmt::Display>(
+    delivered: std::result::Result<(), E>,
+    what: &str,
+    opened: &OpenedTarget,
+    number: usize,
+) -> Result<()> {
+    delivered.map_err(|e| {
         let then = match opened.keyring.remove_slot(number, None) {
             Ok(_) => "Its slot was removed again".to_owned(),
             Err(why) => format!(
@@ -116,7 +166,7 @@ fn deliver(opened: &OpenedTarget, number: usize, out: &mut Output) -> Result<()>
             ),
         };
         Error::Usage(format!(
-            "the new recovery key could not be shown ({e}). {then}. Run this command again with standard output to a \
+            "{what} could not be shown ({e}). {then}. Run this command again with standard output to a \
              terminal, or to a file that only you can read"
         ))
     })

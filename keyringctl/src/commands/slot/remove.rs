@@ -13,7 +13,7 @@ use crate::commands::target::{OpenedTarget, TargetKeyring};
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::error::BadRequest;
-use keyring_external::format::slots::{SlotKind, Slots};
+use keyring_external::format::slots::{Slot, SlotKind, Slots};
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::ffi::OsString;
@@ -151,14 +151,14 @@ fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> 
             "slot {number} is the one that unlocked the keyring now, with {}, and no other slot fits this secret",
             opened.copies.secret.name()
         ));
-        let or = if opened.copies.secret.recovery { "" } else { ", or with --recovery" };
+        let or = if opened.copies.secret.is_on_paper() { "" } else { ", or with --recovery or --custodians" };
         advice.push(format!("Unlock the keyring with a secret that you keep: --unlock SOURCE{or}"));
     }
     let stays = |slots: &[usize]| slots.iter().any(|slot| *slot != number);
     let unlock_afterwards = match &servers {
         _ if stays(&own_slots) => unlock,
         ServersSlots::Known { source, slots } if stays(slots) => {
-            secret::Args { unlock: Some(source.clone()), recovery: false }.option()
+            secret::Args { unlock: Some(source.clone()), ..secret::Args::default() }.option()
         }
         _ => String::new(),
     };
@@ -175,13 +175,23 @@ fn refused(needed: &Needed) -> Error {
 
 /// What else to know before a slot is removed.
 fn notes(slots: &Slots, number: usize, (opened, unlock): (&OpenedTarget, &str), plan: &mut Plan) {
-    let is_recovery = |number| slots.get(number).is_some_and(|slot| slot.kind == SlotKind::Recovery);
+    let kind = slots.get(number).map(|slot| slot.kind);
+    let is_recovery = |number| slots.get(number).is_some_and(|slot: &Slot| slot.kind.is_for_recovery());
     let others = slots.iter().filter(|(other, _)| *other != number && is_recovery(*other)).count();
     let copies = opened.copies.first().shown();
     if is_recovery(number) && others == 0 {
+        let (what, add) = match kind {
+            Some(SlotKind::Custodians(_)) => (
+                "this is the only slot for custodians, and there is no recovery key",
+                format!("keyringctl slot add {copies} --new-custodians 2-of-3{unlock}"),
+            ),
+            _ => (
+                "this is the only recovery key",
+                format!("keyringctl slot add {copies} --new-recovery{unlock}"),
+            ),
+        };
         plan.note(format!(
-            "WARNING: this is the only recovery key. Without one, the keyring is lost if the unlock secret is lost. To \
-             create another one: keyringctl slot add {copies} --new-recovery{unlock}"
+            "WARNING: {what}. Without one, the keyring is lost if the unlock secret is lost. To create another one: {add}"
         ));
     }
     plan.note(format!(

@@ -65,8 +65,10 @@ pub(super) fn run(
     out: &mut Output,
 ) -> Result<Merged> {
     let source = secret.args();
-    let others =
-        args.other_unlock.clone().map(|unlock| secret::Args { unlock: Some(unlock), recovery: false });
+    let others = args
+        .other_unlock
+        .clone()
+        .map(|unlock| secret::Args { unlock: Some(unlock), ..secret::Args::default() });
     let mut secrets = Secrets { first: secret, other: others.as_ref().map(Once::new) };
     let first = paths.first().cloned().unwrap_or_default();
     let Some(merging) = Merging::read(places, paths, |path| secrets.open(places, path, *path == first))?
@@ -191,7 +193,7 @@ impl Sides {
         let other =
             other.map_or_else(String::new, |other| format!(" --other-unlock {}", other.to_string().shown()));
         let takes: String = args.take.iter().map(|take| format!(" --take {}", take.shown())).collect();
-        let unlock = secret::Args { unlock: Some(servers.clone()), recovery: false }.option();
+        let unlock = secret::Args { unlock: Some(servers.clone()), ..secret::Args::default() }.option();
         let (here, there) = (self.here.shown(), self.there.shown());
         [
             format!("To keep the slots of {there}, one of which the server's secret fits, name it first:"),

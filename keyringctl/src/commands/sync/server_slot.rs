@@ -67,7 +67,7 @@ impl Written<'_> {
 /// The advice to add a slot for the server's secret to the keyring.
 pub(super) fn to_add(keyring: &Keyring, unlock: &secret::Args, servers: &UnlockSource) -> [String; 2] {
     let path = source(keyring).shown();
-    let new = secret::Args { unlock: Some(servers.clone()), recovery: false }.unlock_option();
+    let new = secret::Args { unlock: Some(servers.clone()), ..secret::Args::default() }.unlock_option();
     let unlock = unlock.option();
     [
         "Add a slot for the server's secret first:".to_owned(),

@@ -338,7 +338,7 @@ impl Place<'_> {
 
 /// The command that merges two copies.
 fn merge(one: &Candidate, how: &Opened, other: &Candidate) -> String {
-    let source = |secret: &secret::Args| secret.unlock.clone().filter(|_| !secret.recovery);
+    let source = |secret: &secret::Args| secret.unlock.clone().filter(|_| !secret.is_on_paper());
     let theirs = other.opened.as_ref().and_then(|opened| source(&opened.secret));
     let other_unlock = match theirs {
         Some(theirs) if Some(&theirs) != how.secret.unlock.as_ref() => {

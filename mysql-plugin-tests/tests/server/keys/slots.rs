@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -148,6 +148,19 @@ pub fn keyringctl_killed() {
     server.stop();
 }
 
+/// Runs `keyringctl` with a line on its standard input.
+fn with_key(args: &[&str], key: &str) -> Output {
+    let mut tool = Command::new(&place().keyringctl)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(tool.stdin.take().unwrap(), "{key}").unwrap();
+    tool.wait_with_output().unwrap()
+}
+
 /// A lost secret: the recovery key opens the keyring and makes a new one. A typing mistake is pointed at.
 pub fn recovery_key() {
     let volume = Volume::directory();
@@ -156,17 +169,6 @@ pub fn recovery_key() {
     assert!(shown.status.success(), "{}", told(&shown));
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     let key = shown["recovery_key"].as_str().unwrap();
-    let with_key = |args: &[&str], key: &str| {
-        let mut tool = Command::new(&place().keyringctl)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        writeln!(tool.stdin.take().unwrap(), "{key}").unwrap();
-        tool.wait_with_output().unwrap()
-    };
     let path = keyring.path.to_str().unwrap();
     let fine = with_key(&["verify", path, "--recovery"], &key.to_lowercase().replace('-', " "));
     assert!(fine.status.success(), "{}", told(&fine));
@@ -180,4 +182,50 @@ pub fn recovery_key() {
     let added = with_key(&["slot", "add", path, "--recovery", "--new", &source], key);
     assert!(added.status.success(), "{}", told(&added));
     assert!(Keyring { secret: new, ..keyring.clone() }.ctl("verify").status.success());
+}
+
+/// Custodians open the keyring of a running server, give the server a new secret when its own is lost, and renew the data
+/// key; the encrypted table is read with it, and other custodians still open the keyring.
+pub fn custodians() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = Host::new().keyring(&keyring);
+    let server = host.start();
+    server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
+    let path = keyring.path.to_str().unwrap();
+    let args = [keyring.path.as_os_str(), "--new-custodians".as_ref(), "2-of-3".as_ref()];
+    let shown = keyring.ctl_with(&["slot", "add"], args);
+    assert!(shown.status.success(), "{}", told(&shown));
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let printed = shown["custodians"]["printed"].as_array().unwrap();
+    let shares: Vec<_> = printed.iter().map(|share| share["share"].as_str().unwrap()).collect();
+    let (first, last) = ([shares[0], shares[1]].join("\n"), [shares[2], shares[0]].join("\n"));
+
+    let listed = with_key(&["list", path, "--custodians"], &first);
+    assert!(listed.status.success() && told(&listed).contains("INNODBKey-"), "{}", told(&listed));
+    server.sql(ROTATE);
+    let one = with_key(&["list", path, "--custodians"], shares[1]);
+    assert!(one.status.code() == Some(2) && told(&one).contains("2 are needed"), "{}", told(&one));
+    server.stop();
+
+    fs::write(&keyring.secret, [0xa5; 32]).unwrap();
+    let failure = host.try_start().expect_err("its secret is lost");
+    assert!(failure.log.contains("custodians 2-of-3"), "{}", failure.log);
+    let source = format!("file:{}", keyring.secret.display());
+    let added = with_key(&["slot", "add", path, "--custodians", "--new", &source], &last);
+    assert!(added.status.success(), "{}", told(&added));
+    let server = host.start();
+    assert_eq!(server.value::<i32>("SELECT a FROM mysql.t"), 7);
+    let renewed = keyring.ctl_yes("rekey");
+    assert!(renewed.status.success(), "{}", told(&renewed));
+    let verified = with_key(&["rekey", path, "--custodians", "--yes"], &first);
+    assert!(verified.status.success(), "{}", told(&verified));
+    server.sql(ROTATE);
+    agree(&server, &keyring, "ATTACHED", "1/1");
+    let listed = with_key(&["list", path, "--custodians"], &last);
+    assert!(listed.status.success(), "{}", told(&listed));
+    server.stop();
+    let server = host.start();
+    assert_eq!(server.value::<i32>("SELECT a FROM mysql.t"), 7);
+    server.stop();
 }

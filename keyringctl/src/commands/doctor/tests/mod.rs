@@ -105,10 +105,13 @@ impl Guest {
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
         paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
         let source = secret::NewSecret { unlock: Some(self.source()) };
-        let created =
-            init::create(&Places::from(&fs), &paths, &source, "test", "", init::SecretFile::Existing)
-                .unwrap();
-        self.write("recovery", &created.recovery);
+        let created = {
+            let slots = init::NewSlots { source: &source, name: "test", custodians: None };
+            init::create(&Places::from(&fs), &paths, &slots, "", init::SecretFile::Existing)
+        }
+        .unwrap();
+        let init::Recovery::Key(key) = &created.recovery else { panic!("no recovery key") };
+        self.write("recovery", key);
         self.chmod("recovery", 0o600);
     }
 

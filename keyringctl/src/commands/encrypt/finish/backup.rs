@@ -103,9 +103,9 @@ pub(super) fn write(run: &mut Run<'_>, situation: &Situation) -> Result<Option<S
     else {
         return Ok(Some("the server does not say where its keyring is".to_owned()));
     };
-    let secret = match (&run.args.secret.unlock, run.args.secret.recovery) {
-        (None, false) => secret::Args { unlock: unlock_source(run, situation), recovery: false },
-        (unlock, recovery) => secret::Args { unlock: unlock.clone(), recovery },
+    let secret = match run.args.secret.is_given() {
+        false => secret::Args { unlock: unlock_source(run, situation), ..secret::Args::default() },
+        true => run.args.secret.clone(),
     };
     let args = backup::Args::new(path, mirrors, file, secret);
     match backup::run(&args, run.out) {

@@ -87,7 +87,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
         found.add(
             FindingLevel::Warning,
             "recovery-slot",
-            "the keyring has no unlock slot for a recovery key",
+            "the keyring has no unlock slot for a recovery key or for custodians",
             "If the unlock secret is lost, nothing can unlock the keyring.",
             &[format!("keyringctl slot add {copies} --new-recovery{unlock}")],
         );
