@@ -140,6 +140,8 @@ const CASES: [Case; 12] = [
 
 /// Commands that need a server: `encrypt::every_question_is_asked` in mysql-plugin-tests runs them, and tests of their own.
 const ON_A_SERVER: [&str; 4] = ["encrypt apply", "encrypt cleanup", "encrypt rotate", "encrypt finish"];
+/// Commands that need a remote: cli_remote runs them.
+const AT_A_REMOTE: [&str; 1] = ["set-aside"];
 /// Commands that only create, and ask before by themselves: cli_setup.rs.
 const OTHERS: [&str; 1] = ["setup"];
 
@@ -374,6 +376,7 @@ fn every_command_that_asks_is_in_the_table() {
     let mut found = BTreeSet::new();
     asking("", &mut found);
     let named = CASES.iter().map(|case| case.name.split(',').next().unwrap());
-    let known: BTreeSet<_> = named.chain(ON_A_SERVER).chain(OTHERS).map(str::to_owned).collect();
+    let known: BTreeSet<_> =
+        named.chain(ON_A_SERVER).chain(AT_A_REMOTE).chain(OTHERS).map(str::to_owned).collect();
     assert_eq!(found, known);
 }

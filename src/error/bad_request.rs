@@ -59,7 +59,7 @@ pub enum BadRequest {
     },
 
     /// A copy was to be created at a remote where pieces of a keyring lie.
-    #[error("{} has pieces of a keyring ({pieces}, such as {first}), but no head. Nothing was created there, because the pieces would be deleted later. If somebody deleted the head of a copy, put it back, from the engine's history or a backup of it: without it, the pieces cannot be read. If another program is creating a copy there, wait until it has ended. If the keyring is in another copy, or the creation of a copy was interrupted, delete the objects below {}/pieces/ with the engine's own tool, or choose another name (docs/REMOTES.md, Pieces without a head)", path.display(), path.display())]
+    #[error("{} has pieces of a keyring ({pieces}, such as {first}), but no head. Nothing was created there, because the pieces would be deleted later. If somebody deleted the head of a copy, put it back, from the engine's history or a backup of it: without it, the pieces cannot be read. If another program is creating a copy there, wait until it has ended. If the keyring is in another copy, or the creation of a copy was interrupted, make room, or choose another name (docs/REMOTES.md, Pieces without a head)", path.display())]
     PiecesWithoutHead {
         /// The name of the copy.
         path: PathBuf,

@@ -10,6 +10,7 @@ use super::trust::Trust;
 use super::until::Until;
 use super::witness::{WitnessFile, Witnessed};
 use super::writer::Writer;
+use crate::config::is_remote;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
 use crate::store::file::fs::Fs;
@@ -33,12 +34,19 @@ pub struct Keyring {
     pub(super) losses: AtomicU64,
 }
 
+/// Why a copy at a remote is away, if one is.
+fn remote_away(writer: &Writer) -> Option<String> {
+    let mut remotes = writer.standings().into_iter().filter(|(path, _)| is_remote(path));
+    remotes.find_map(|(_, standing)| standing.refusal().map(str::to_owned))
+}
+
 impl Keyring {
     /// Makes a keyring from its parts. `reopen` says how to read it again after another program has changed
     /// it.
     pub(super) fn new(parts: KeyringParts, reopen: Option<Reopen>) -> (Self, Vec<Note>) {
         let KeyringParts { memory, writer, notes } = parts;
         let counters = Counters::default();
+        counters.note_away(remote_away(&writer));
         counters.note_copies(writer.commit().generation, writer.count(), None, writer.needs_care());
         // Opening it has read them all.
         counters.note_reading();
@@ -98,17 +106,20 @@ impl Keyring {
 
     /// Records the result of an operation for the status variables.
     pub(super) fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
-        let done = operation().inspect_err(|e| self.counters.failed(e));
+        let done = operation();
         if let Some(mut writer) = self.try_lock_writer() {
             self.note(&mut writer, None, false);
         }
-        done
+        done.inspect_err(|e| self.counters.failed(e))
     }
 
     pub(super) fn note(&self, writer: &mut Writer, wrong: Option<&Error>, by_another: bool) {
         writer.report_changed();
         if let Some(unusable) = writer.report_settings() {
             self.counters.set_last_error(&unusable);
+        }
+        if wrong.is_none() {
+            self.counters.note_away(remote_away(writer));
         }
         let needs_care = by_another || writer.needs_care();
         self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);

@@ -78,6 +78,8 @@ pub(crate) struct Counters {
     current: AtomicUsize,
     configured: AtomicUsize,
     last_error: Mutex<String>,
+    /// Why a copy at a remote is away, as of the last look.
+    away: Mutex<Option<String>>,
     /// When the copies were last looked at.
     looked: Mutex<Option<Instant>>,
     needs_care: AtomicBool,
@@ -134,6 +136,15 @@ impl Counters {
 
     pub(super) fn set_last_error(&self, e: impl fmt::Display) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = e.to_string();
+    }
+
+    /// Records why a copy at a remote is away, if one is. The state says that one is missing; each new reason is an error.
+    pub(super) fn note_away(&self, why: Option<String>) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = why.as_ref().filter(|why| away.as_ref() != Some(*why)) {
+            self.set_last_error(why);
+        }
+        *away = why;
     }
 
     /// Records how many copies are up to date, of how many, and what is wrong.

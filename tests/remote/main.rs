@@ -18,5 +18,6 @@ mod mixed;
 mod races;
 mod rig;
 mod rollback;
+mod set_aside;
 mod start;
 mod taken_back;

@@ -39,7 +39,9 @@ fn a_server_starts_without_a_remote_that_is_away_if_it_has_another_copy() {
     program.one.cut_off(true);
     let keyring = program.serve(MIXED, 1).unwrap();
     assert_eq!(contents(&keyring), set);
-    assert_eq!(keyring.status().state, KeyringState::Degraded);
+    let status = keyring.status();
+    assert_eq!(status.state, KeyringState::Degraded);
+    assert!(status.last_error.contains("@one/fleet/db1"), "why, is told: {:?}", status.last_error);
     drop(keyring);
     let e = program.serve(&[ONE], 1).unwrap_err();
     assert!(matches!(e, Error::Failure(Failure::Remote { .. })), "{e:?}");

@@ -3,9 +3,10 @@
 //! account of mysqld; that a file is one of another keyring.
 
 use super::foreign;
+use super::store_places::remotes_option;
 use crate::error::Error;
 use crate::show::Shown;
-use keyring_external::error::{Error as KeyringError, Failure, Refusal};
+use keyring_external::error::{BadRequest, Error as KeyringError, Failure, Refusal};
 use keyring_external::store::file::real::effective_user;
 use std::io::{self, ErrorKind};
 
@@ -34,6 +35,11 @@ fn text_for(e: &KeyringError, is_root: bool) -> String {
             });
             format!("{e}{}", import.unwrap_or_default())
         }
+        KeyringError::BadRequest(BadRequest::PiecesWithoutHead { path, .. }) => format!(
+            "{e}. To make room and keep what is there: keyringctl set-aside {}{}",
+            path.shown(),
+            remotes_option()
+        ),
         // Owners and modes are as they must be: they keep this user out.
         KeyringError::Failure(Failure::Io { doing, path, cause }) if !is_root && is_denied(cause) => {
             format!("cannot {doing} {}: {cause}{}", path.shown(), hint_for(is_root))

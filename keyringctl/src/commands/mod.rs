@@ -40,6 +40,7 @@ mod report;
 mod secret;
 mod selinux;
 mod server;
+mod set_aside;
 mod setup;
 mod site;
 mod slot;
@@ -109,6 +110,7 @@ enum Command {
     Backup(backup::Args),
     Drill(drill::Args),
     Fleet(fleet::Args),
+    SetAside(set_aside::Args),
     Which(which::Args),
     Witness(witness::Args),
     Encrypt(encrypt::Args),
@@ -169,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
         Command::Drill(args) => drill::run(&args, &mut out),
+        Command::SetAside(args) => set_aside::run(&args, &mut out),
         Command::Fleet(args) => match fleet::check(&args, cli.json) {
             Some(code) => return ExitCode::from(code),
             None => fleet::run(&args, &mut out),

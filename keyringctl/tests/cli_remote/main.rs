@@ -7,14 +7,17 @@ mod common;
 mod engine;
 #[path = "../mock_host/mod.rs"]
 mod mock_host;
+mod set_aside;
 mod setup;
+#[path = "../../../tests/common/typing.rs"]
+mod typing;
 
 use common::private_dir;
 use engine::Engine;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory with a remotes file that describes the remote `b`.
@@ -61,12 +64,19 @@ impl Host {
 
     /// As [`Host::run`], without a remotes file that is not in the arguments.
     fn run_as_it_is(&self, line: &str) -> Ended {
+        self.ended(line, &self.command(line).output().unwrap())
+    }
+
+    fn command(&self, line: &str) -> Command {
         let dir = self.dir.path().to_str().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
-            .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
-            .env("COLUMNS", "200")
-            .output()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyringctl"));
+        command.args(line.split_whitespace().map(|word| word.replace("DIR", dir)));
+        command.env("COLUMNS", "200").stdin(Stdio::null());
+        command
+    }
+
+    fn ended(&self, line: &str, output: &Output) -> Ended {
+        let dir = self.dir.path().to_str().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir, "DIR");
         let ended = Ended {
             code: output.status.code().unwrap(),

@@ -258,7 +258,12 @@ impl Client {
             new,
             until,
             began + half.max(until - began),
-        )?;
+        )
+        .map_err(|broken| if endpoint.tls() { broken } else { broken.perhaps_tls() })?;
+        if !endpoint.tls() && answered.status == 400 && wants_tls(&answered.body) {
+            let why = "speaks TLS: write https:// in endpoints, and ca if its CA is your own";
+            return Err(Broken::before(Cause::Settings, why));
+        }
         if answered.keep {
             self.keep(index, connection, tls.as_ref());
         }
@@ -316,6 +321,12 @@ impl Client {
             state.idle.drain(..surplus);
         }
     }
+}
+
+/// Whether a server that speaks TLS says so in answer to a request in clear text.
+fn wants_tls(body: &[u8]) -> bool {
+    let says = String::from_utf8_lossy(body).to_ascii_lowercase();
+    says.contains("http request") && says.contains("https")
 }
 
 /// A request that is the same at each endpoint, or was made for one.

@@ -17,6 +17,7 @@ pub mod remotes;
 mod replace;
 pub mod replica;
 pub mod s3;
+pub mod set_aside;
 mod stamp;
 mod vacancy;
 pub mod vault;

@@ -2,6 +2,7 @@
 //! How to fix a copy of the keyring: its file, its directory and the secret that unlocks it.
 
 use super::host_view::HostView;
+use crate::commands::store_places::remotes_option;
 use crate::show::Shown;
 use keyring_external::store::file::own_directory;
 use keyring_external::store::file::volume::directory_of;
@@ -54,14 +55,16 @@ pub(super) fn repair(view: &HostView<'_>, copy: &Path, can_be_read: bool) -> Vec
 
 /// Something else than a keyring at the path of a copy.
 pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
-    let Some(other) = view.existing_copy(copy) else {
-        let keep =
-            if is_remote(copy) { "" } else { "check dmesg for errors of the volume. Keep the file, and " };
-        return vec![format!("{keep}restore a backup of the keyring to {}", view.local_path(copy).shown())];
-    };
+    let other = view.existing_copy(copy);
     if is_remote(copy) {
-        return repair(view, copy, false);
+        return set_aside(view, other.as_deref(), copy);
     }
+    let Some(other) = other else {
+        return vec![format!(
+            "check dmesg for errors of the volume. Keep the file, and restore a backup of the keyring to {}",
+            view.local_path(copy).shown()
+        )];
+    };
     let kept = PathBuf::from(format!("{}.kept", copy.to_string_lossy()));
     let mut fix = vec![
         "check dmesg for errors of the volume. Keep the file under another name, and create the copy again:"
@@ -69,6 +72,23 @@ pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
         format!("mv {} {}", view.word(copy), view.word(&kept)),
     ];
     fix.extend(create(view, &other, copy));
+    fix
+}
+
+/// Makes room at a remote for a copy that is created from another one or a backup.
+fn set_aside(view: &HostView<'_>, other: Option<&Path>, copy: &Path) -> Vec<String> {
+    let mut fix = vec![
+        "make room, which keeps what is there, and create the copy again:".to_owned(),
+        format!("keyringctl set-aside {}{}", view.word(copy), remotes_option()),
+    ];
+    match other {
+        Some(other) => fix.extend(create(view, other, copy)),
+        None => fix.push(format!(
+            "keyringctl sync BACKUP --mirror {}{} --create, with the newest backup of the keyring as BACKUP",
+            view.word(copy),
+            view.secret_args().option()
+        )),
+    }
     fix
 }
 

@@ -132,6 +132,7 @@ fn at_remote(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Find
     };
     let fix = match e.refusal() {
         Some(Refusal::Missing { .. }) => missing(view, copy),
+        Some(Refusal::NotAKeyring { .. } | Refusal::Damaged { .. }) => replace(view, copy),
         Some(_) => repair(view, copy, false),
         None => Vec::new(),
     };

@@ -2,6 +2,8 @@
 //! One keyring at a remote, as its head shows it without a secret.
 
 use crate::commands::slot_row::{self, SlotRow};
+use crate::commands::store_places::remotes_option;
+use crate::show::Shown;
 use keyring_external::format::FormatError;
 use keyring_external::format::commit;
 use keyring_external::format::header::{self, VERSION};
@@ -138,6 +140,16 @@ impl Entry {
         }
     }
 
+    /// What to do about a copy that cannot be used.
+    pub(super) fn remedy(path: &Path) -> String {
+        format!(
+            "Bring it up to date from another copy (keyringctl sync COPY --mirror {path}{remotes}). If that is refused, or \
+             there is only a backup, make room first: keyringctl set-aside {path}{remotes}, which keeps what is there",
+            path = path.shown(),
+            remotes = remotes_option()
+        )
+    }
+
     /// Adds a problem.
     pub(super) fn add(&mut self, kind: Kind, what: impl Into<String>) {
         self.problems.push(Problem { kind, level: kind.weight(), what: what.into() });
@@ -146,7 +158,7 @@ impl Entry {
     /// The keyring whose head has these bytes. Returns the pieces that the head names, too.
     pub(super) fn read(path: &Path, bytes: &[u8]) -> (Entry, Vec<Piece>) {
         let mut entry = Entry::at(path);
-        let restore = "Bring it up to date from another copy (keyringctl sync), or restore it from a backup";
+        let restore = Entry::remedy(path);
         let Some(head) = Head::decode(bytes) else {
             entry.add(Kind::Damaged, format!("its head is not one of a keyring, or is damaged. {restore}"));
             return (entry, Vec::new());

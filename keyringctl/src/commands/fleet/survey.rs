@@ -4,6 +4,7 @@
 use super::entry::{Entry, Kind};
 use keyring_external::store::remote::head::{HEAD, Piece, PieceName, is_mark};
 use keyring_external::store::remote::objects::{Answer, Object, Objects, Trouble};
+use keyring_external::store::remote::set_aside::is_kept;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -81,8 +82,13 @@ fn sorted(names: Vec<String>) -> BTreeMap<String, Listed> {
             .nth(1)
             .and_then(|(at, _)| Some((&name[..at], PieceName::parse(&name[at + 1..])?)));
         if let Some((prefix, piece)) = piece {
+            if is_kept(prefix) {
+                continue;
+            }
             all.entry(prefix.to_owned()).or_default().pieces.insert(piece);
-        } else if let Some((prefix, HEAD)) = name.rsplit_once('/') {
+        } else if let Some((prefix, HEAD)) = name.rsplit_once('/')
+            && !is_kept(prefix)
+        {
             all.entry(prefix.to_owned()).or_default().has_head = true;
         }
     }
@@ -112,11 +118,11 @@ fn read(
         let again = get()?;
         if again.as_ref().is_some_and(|again| again.version == *version) {
             let what = format!(
-                "{} of its {} pieces are missing ({}). Bring it up to date from another copy (keyringctl sync), or restore \
-                 it from a backup",
+                "{} of its {} pieces are missing ({}). {}",
                 missing.len(),
                 pieces.len(),
-                missing.join(", ")
+                missing.join(", "),
+                Entry::remedy(path)
             );
             entry.add(Kind::Damaged, what);
             return Ok(Some(entry));

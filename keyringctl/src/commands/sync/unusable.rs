@@ -2,7 +2,9 @@
 //! Copies that sync does not write to, and what helps: they have diverged, or are no longer a keyring.
 
 use crate::commands::secret;
+use crate::commands::store_places::remotes_option;
 use crate::show::Shown;
+use keyring_external::config::is_remote;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Keyring, Standing, inspect, load_with};
 use keyring_external::secret::UnlockSecret;
@@ -56,6 +58,16 @@ impl Opener<'_> {
         let is_destroyed = inspect(self.places, path).is_err_and(|e| e.refusal().is_some_and(is_destroyed));
         if !is_destroyed {
             return why;
+        }
+        if is_remote(path) {
+            let make_room = format!("keyringctl set-aside {}{}", path.shown(), remotes_option());
+            return format!(
+                "{why}. If it was a copy of this keyring, make room, which keeps what is there, and create the copy again: \
+                 {make_room} && keyringctl sync {} --mirror {}{} --create",
+                source.shown(),
+                path.shown(),
+                self.source.option()
+            );
         }
         let mut kept = path.as_os_str().to_owned();
         kept.push(".destroyed");

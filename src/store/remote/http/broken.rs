@@ -4,6 +4,9 @@
 use crate::store::remote::objects::Cause;
 use std::io;
 
+/// How an endpoint that ends a connection is told.
+const CLOSED: &str = "closed the connection";
+
 /// A try that brought no answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Broken {
@@ -24,6 +27,14 @@ impl Broken {
     pub(super) fn after(cause: Cause, why: impl Into<String>) -> Self {
         Self { cause, why: why.into(), sent: true }
     }
+
+    /// At an address of clear text: an etcd that expects TLS closes the connection.
+    pub(super) fn perhaps_tls(mut self) -> Self {
+        if self.why.starts_with(CLOSED) {
+            self.why.push_str(". If it expects TLS, write https:// in endpoints");
+        }
+        self
+    }
 }
 
 /// Whether an operation ended because its time was up.
@@ -41,7 +52,7 @@ pub(super) fn explained(e: &io::Error) -> (Cause, String) {
             "refuses the connection: check the port, and that it runs there".to_owned()
         }
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            "closed the connection".to_owned()
+            CLOSED.to_owned()
         }
         io::ErrorKind::UnexpectedEof => "closed the connection without a complete answer".to_owned(),
         _ if timed_out(e) => "does not answer in time".to_owned(),
@@ -55,7 +66,7 @@ fn tls_error(e: &rustls::Error) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
     match e {
         Error::InvalidCertificate(bad) => match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired: renew it at the engine, or correct this host's clock".to_owned(),
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "its certificate is not valid yet: check the clocks".to_owned()
             }
@@ -76,7 +87,7 @@ fn tls_error(e: &rustls::Error) -> String {
                 "it requires a client certificate: set cert and key".to_owned()
             }
             Alert::UnknownCA | Alert::DecryptError | Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
-                "it refuses the client certificate: set cert and key to ones that the engine's CA signed".to_owned()
+                "it refuses the client certificate, or needs one and none is set: set cert and key to ones that the engine's CA signed".to_owned()
             }
             Alert::CertificateExpired => "it says that the client certificate has expired: renew it".to_owned(),
             Alert::CertificateRevoked => "it says that the client certificate was revoked: renew it".to_owned(),

@@ -77,6 +77,9 @@ fn remote(entry: Json) -> Result<(Settings, Kind), String> {
 fn client(fields: &mut Fields) -> Result<Settings, String> {
     let list = "\"endpoints\" must be a list of texts: [\"https://HOST:PORT\", ...]";
     let endpoints = match fields.take("endpoints") {
+        None if fields.take("endpoint").is_some() => {
+            return Err(format!("\"endpoint\" is not a known field: write \"endpoints\". {list}"));
+        }
         None => return Err("\"endpoints\" is missing".to_owned()),
         Some(Json::List(list)) => list,
         Some(_) => return Err(list.to_owned()),

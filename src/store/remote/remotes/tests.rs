@@ -99,6 +99,7 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
         (r#"{"x": {"kind": 1}}"#.to_owned(), r#""kind" must be a text"#),
         (format!(r#"{{"x": {{"kind": "consul", {e}}}}}"#), "also for OpenBao"),
         (r#"{"x": {"kind": "etcd"}}"#.to_owned(), r#""endpoints" is missing"#),
+        (r#"{"x": {"kind": "etcd", "endpoint": "https://a"}}"#.to_owned(), r#"write "endpoints""#),
         (ends("\"https://a\""), r#""endpoints" must be a list"#),
         (ends("[]"), "1 to 8 entries, not 0"),
         (ends(&format!("[{}]", ["\"https://a\""; 9].join(","))), "1 to 8 entries, not 9"),

@@ -168,6 +168,33 @@ fn an_answer_that_trickles_ends_in_time() {
     assert!(e.may_have_happened && e.told.contains("does not complete its answer in time"), "{e}");
 }
 
+/// As the servers of etcd and OpenBao, and nginx, say it.
+#[test]
+fn an_endpoint_that_speaks_tls_says_so_to_a_request_in_clear_text() {
+    for says in
+        ["Client sent an HTTP request to an HTTPS server.\n", "The plain HTTP request was sent to HTTPS port"]
+    {
+        let server = Server::plain(move |talk| {
+            talk.request();
+            talk.raw(format!("HTTP/1.0 400 Bad Request\r\n\r\n{says}"));
+        });
+        let e = client(&[&server]).send(&change(), long()).unwrap_err();
+        assert!(!e.may_have_happened && e.cause == Cause::Settings, "{e:?}");
+        assert!(e.told.contains("speaks TLS: write https:// in endpoints"), "{e}");
+    }
+    // etcd closes the connection.
+    let server = Server::plain(|talk| drop(talk.request()));
+    let e = client(&[&server]).send(&read(), long()).unwrap_err();
+    assert!(e.told.contains("If it expects TLS, write https:// in endpoints"), "{e}");
+    // Other refusals are an answer.
+    let server = Server::plain(|talk| {
+        while talk.request().is_some() {
+            talk.answer(400, "no such table");
+        }
+    });
+    assert_eq!(client(&[&server]).send(&change(), long()).unwrap().status, 400);
+}
+
 #[test]
 fn a_redirect_is_an_answer_and_not_followed() {
     let other = Server::plain(|talk| talk.answer_all("other"));
