@@ -63,7 +63,10 @@ mod tests {
         let mut read = BTreeSet::from([exact(&dir.path().join("binlog.000001"))]);
         let mut named = Named::default();
         check(dir.path(), &read, &mut named);
-        assert_eq!(named.unread.iter().map(|u| u.path.clone()).collect::<Vec<_>>(), [other.clone()]);
+        assert_eq!(
+            named.unread.iter().map(|u| u.path.clone()).collect::<Vec<_>>(),
+            std::slice::from_ref(&other)
+        );
         read.insert(exact(&other));
         let mut named = Named::default();
         check(dir.path(), &read, &mut named);

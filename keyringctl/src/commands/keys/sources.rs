@@ -58,7 +58,7 @@ impl Args {
         let mut named = Named::default();
         let mut found_logs = BTreeSet::new();
         for datadir in datadirs {
-            let roots = [&[datadir.clone()], &self.also[..]].concat();
+            let roots = [std::slice::from_ref(datadir), &self.also[..]].concat();
             named.add_place(Place::Datadir, &roots, keys, &mut found_logs);
             match server_of(datadir) {
                 Ok(Some(uuid)) => drop(named.servers.insert(uuid)),
