@@ -96,7 +96,7 @@ fn copies(entries: &mut [Entry]) {
                     Kind::PerhapsDiverged,
                     format!(
                         "older than {newest}, or diverged from it. Find out with their secret: keyringctl status {newest} \
-                         {this} --unlock SOURCE{}",
+                         {this}{} --unlock SOURCE",
                         remotes_option()
                     ),
                 ),
