@@ -33,7 +33,7 @@ pub(in crate::commands) struct Args {
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    Record(record::Args),
+    Record(Box<record::Args>),
     History(history::Args),
 }
 

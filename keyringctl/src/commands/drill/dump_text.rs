@@ -57,7 +57,7 @@ impl DumpText {
             self.has_comments = true;
         }
         self.is_complete = line.starts_with("-- Dump completed") || (self.is_complete && line.is_empty());
-        if let Some(schema) = line.strip_prefix("USE ").and_then(|rest| identifier(rest)) {
+        if let Some(schema) = line.strip_prefix("USE ").and_then(identifier) {
             self.schema = schema;
         }
         let table = line
