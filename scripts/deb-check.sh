@@ -27,6 +27,7 @@ for path in usr/bin/keyringctl usr/lib/mysql/plugin/keyring_external.so usr/lib/
     usr/share/man/man1/keyringctl.1.gz usr/share/man/man1/keyringctl-setup.1.gz usr/share/bash-completion/completions/keyringctl \
     usr/lib/systemd/system/keyring-external-check.timer usr/share/keyring-external/monitoring/prometheus-rules.yml \
     usr/libexec/keyring-external/unlock-clevis usr/share/doc/keyring-external/UNLOCK.md \
+    usr/share/keyring-external/logrotate/keyring-external \
     usr/share/doc/keyring-external/copyright usr/share/doc/keyring-external/third-party-licenses.gz \
     usr/share/doc/keyring-external/examples/etc_apparmor.d_local_usr.sbin.mysqld \
     usr/share/doc/keyring-external/examples/etc_systemd_system_mysql.service.d_keyring_external.conf; do

@@ -37,6 +37,9 @@ completions bash "${BASH_DIR:-$share/bash-completion/completions}/keyringctl"
 completions zsh "${ZSH_DIR:-$share/zsh/site-functions}/_keyringctl"
 completions fish "${FISH_DIR:-$share/fish/vendor_completions.d}/keyringctl.fish"
 
+# To be copied to /etc/logrotate.d by whoever uses an audit log: its path is a setting.
+put 0644 packaging/logrotate/keyring-external "$share/keyring-external/logrotate/keyring-external"
+
 # For monitoring systems: units, which are off until somebody enables them, alert rules and a dashboard.
 monitoring=packaging/monitoring
 for unit in "$monitoring"/*.service "$monitoring"/*.timer; do

@@ -35,6 +35,7 @@ for path in usr/bin/keyringctl "${plugin_dir#/}/keyring_external.so" "${plugin_d
     usr/share/man/man1/keyringctl.1.gz usr/share/man/man1/keyringctl-setup.1.gz usr/share/bash-completion/completions/keyringctl \
     usr/lib/systemd/system/keyring-external-check.timer usr/share/keyring-external/monitoring/prometheus-rules.yml \
     usr/libexec/keyring-external/unlock-clevis \
+    usr/share/keyring-external/logrotate/keyring-external \
     usr/share/licenses/keyring-external/{LICENSE,copyright,third-party-licenses} \
     usr/share/doc/keyring-external/{README.md,SETUP.md,CHANGELOG.md} \
     usr/share/doc/keyring-external/examples/etc_my.cnf.d_keyring_external.cnf \

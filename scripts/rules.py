@@ -46,8 +46,9 @@ ARROWS = {
         **{part: VOCABULARY for part in VOCABULARY},
         "format": VOCABULARY,
         "store": ["format", *VOCABULARY],
-        "keyring": ["store", "format", *VOCABULARY],
-        "abi": ["keyring", "store", "format", *VOCABULARY],
+        "audit": ["store", "format", *VOCABULARY],
+        "keyring": ["audit", "store", "format", *VOCABULARY],
+        "abi": ["audit", "keyring", "store", "format", *VOCABULARY],
     },
     TOOL: {
         "terminal": [],
@@ -60,7 +61,7 @@ ARROWS = {
         "host": ["show", *(f"keyring_external::{part}" for part in ("config", "store", "unlock"))],
         "commands": [
             *("error", "show", "terminal", "server", "legacy", "tablespace", "readers", "host"),
-            *(f"keyring_external::{part}" for part in ("keyring", "store", "format", *VOCABULARY)),
+            *(f"keyring_external::{part}" for part in ("audit", "keyring", "store", "format", *VOCABULARY)),
         ],
     },
 }
@@ -70,7 +71,7 @@ PACKAGES = {"keyring_external": LIBRARY, "keyringctl": TOOL}
 GUARDS = r"guard(?:_yes_no)?\s*\("
 
 # Parts that must not panic. The first file of each denies these lints, so that clippy finds what this script does not.
-NO_PANIC = [f"{LIBRARY}/abi", f"{LIBRARY}/format", f"{LIBRARY}/store", f"{TOOL}/legacy", f"{TOOL}/tablespace"]
+NO_PANIC = [f"{LIBRARY}/abi", f"{LIBRARY}/audit", f"{LIBRARY}/format", f"{LIBRARY}/store", f"{TOOL}/legacy", f"{TOOL}/tablespace"]
 NO_PANIC_LINTS = ["unwrap_used", "expect_used", "indexing_slicing", "panic"]
 
 LINES, LINES_AIM = 600, 350

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The settings of a keyring in the server: the plugin's options, or the component's configuration file.
 
+mod audit;
 pub mod file;
 mod remote_name;
 
+pub use audit::{AuditConfig, Forward};
 pub use remote_name::{MAX_PREFIX, MAX_REMOTE, RemoteName, check_path, is_remote};
 
 use crate::unlock::UnlockSource;
@@ -39,6 +41,8 @@ pub struct Config {
     pub auto_create: bool,
     /// Seconds to wait for a volume that is mounted late.
     pub wait: u32,
+    /// The audit log.
+    pub audit: AuditConfig,
     /// The server's data directory. If it is not known, the filesystems are not compared.
     pub datadir: Option<PathBuf>,
 }

@@ -15,6 +15,7 @@ compile_error!(
 
 pub mod abi;
 pub mod aes;
+pub mod audit;
 pub mod config;
 pub mod custodians;
 pub mod error;

@@ -6,7 +6,7 @@ use crate::disk::make_private;
 use crate::figure::{Row, Table, Unit};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::keyring::{Keyring, NewKeyring, Trust};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
@@ -84,6 +84,7 @@ fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, String> {
         allow_same_device: true,
         auto_create: false,
         wait: 0,
+        audit: AuditConfig::default(),
         datadir: None,
     };
     let (keyring, _) =

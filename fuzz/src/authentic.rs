@@ -4,6 +4,7 @@
 use keyring_external::format::commit::COMMIT_LEN;
 use keyring_external::format::crypto::{DataKey, DataKeys, IV_LEN, KEY_LEN, TAG_LEN, Tag};
 use keyring_external::format::layout::{COMMIT_BLOCK, COMMITS_AT, FIXED_LEN, HEADER_LEN, MAX_BODY};
+use keyring_external::format::log_note::LOG_NOTE_LEN;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -74,15 +75,17 @@ pub fn file(data: &[u8]) -> Option<(Vec<u8>, DataKeys)> {
     let epoch: [u8; 16] = file.get(EPOCH)?.try_into().ok()?;
     for index in 0..2 {
         let from = COMMITS_AT + usize::from(index) * COMMIT_BLOCK;
-        let Some(slot) = file.get_mut(from..from + COMMIT_LEN) else { break };
+        let Some(slot) = file.get_mut(from..from + COMMIT_LEN + LOG_NOTE_LEN) else { break };
         let count = usize::from_le_bytes(slot[COUNT].try_into().ok()?);
         if slot[CHAIN.start] != 0xff
             && let Some(chain) = chains.get(count)
         {
             slot[CHAIN].copy_from_slice(chain);
         }
-        let (body, tag) = slot.split_at_mut(COMMIT_LEN - TAG_LEN);
-        tag.copy_from_slice(&keys.commit_mac().tag(&[&epoch, &[index], body]));
+        let (body, rest) = slot.split_at_mut(COMMIT_LEN - TAG_LEN);
+        let (tag, note) = rest.split_at_mut(TAG_LEN);
+        let noted: &[u8] = if note.iter().any(|b| *b != 0) { note } else { &[] };
+        tag.copy_from_slice(&keys.commit_mac().tag(&[&epoch, &[index], body, noted]));
     }
     Some((file, keys))
 }

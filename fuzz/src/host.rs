@@ -21,6 +21,7 @@ fn example() -> Host {
         allow_same_device: false,
         read_only: false,
         auto_create: false,
+        audit: keyring_external::config::AuditConfig::default(),
         unlock: UnlockSource::File("/etc/mysql/keyring.secret".into()),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),

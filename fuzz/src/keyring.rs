@@ -111,7 +111,7 @@ fn reads_back(opened: &Opened, keys: &DataKeys) {
     let records = opened.records.iter().map(Read::record);
     let image = SEALER
         .with_borrow_mut(|sealer| {
-            Image::seal(&opened.header, keys, opened.commit.generation, records, sealer)
+            Image::seal(&opened.header, keys, opened.commit.generation, opened.commit.note, records, sealer)
         })
         .expect("what was read can be written");
     let again = open(&image.bytes, Opener::Keys(keys)).expect("what was written opens");
@@ -189,7 +189,7 @@ pub fn records(data: &[u8]) {
     let keys = authentic::keys(&id);
     let start: Tag = [3; 32];
     let (mut bytes, mut chain) = (Vec::new(), start);
-    let mut commit = Commit { generation: 5, length: FIXED_LEN as u64, count: 0, chain };
+    let mut commit = Commit { generation: 5, length: FIXED_LEN as u64, count: 0, chain, note: None };
     let mut count = 0;
     while !input.0.is_empty() {
         let len = input.number(2) as usize;

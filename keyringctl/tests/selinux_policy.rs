@@ -62,6 +62,7 @@ fn host(way: Way, unlock: &str) -> Host {
         allow_same_device: false,
         read_only: false,
         auto_create: false,
+        audit: keyring_external::config::AuditConfig::default(),
         unlock: unlock.parse().unwrap(),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The one keyring that this loaded library serves: opening it, changing it, and replacing it by another.
 
+use super::audit;
 use super::care::{self, Work};
 use super::fork;
 use super::level::Level;
@@ -24,6 +25,9 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Held during every change of the open keyring, and while another keyring is opened and takes its place. So no change
 /// is made on a keyring that was replaced. Fetches and status queries do not wait for it.
 static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Why a server opens its keyring.
+const START: &str = "the server starts";
 
 /// Whether opening the open keyring left something to be written. Changed while [`CHANGING`] is held.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
@@ -77,6 +81,7 @@ pub(super) fn settle_and_change<R>(operation: impl FnOnce(&Keyring) -> Result<R>
 /// date, as far as there is something to do; ends early when `goes_on` says no.
 fn maintain(goes_on: &dyn Fn() -> bool) {
     let _changing = changing();
+    audit::write_replaced();
     if let Some(keyring) = get() {
         settle_if_due(&keyring);
         if goes_on() && keyring.needs_care() {
@@ -129,28 +134,32 @@ pub(super) fn last_error(status: Option<&Status>) -> String {
 /// Puts a keyring from [`open`] to use, or none. The one before it goes when the last call on it has ended.
 pub(super) fn set(keyring: Option<Arc<Keyring>>) {
     let _changing = changing();
-    put(keyring, false);
+    let old = put(keyring, false);
+    audit::write_replaced();
+    if let Some(old) = old {
+        audit::closed(&old, "the server closed it");
+    }
 }
 
 /// Puts a keyring from [`open_untouched`] to use.
 pub(super) fn set_unsettled(keyring: Arc<Keyring>) {
     let _changing = changing();
-    put(Some(keyring), true);
+    drop(put(Some(keyring), true));
 }
 
-/// [`CHANGING`] must be held.
-fn put(keyring: Option<Arc<Keyring>>, unsettled: bool) {
+/// Puts a keyring to use. Returns the one before it. [`CHANGING`] must be held.
+fn put(keyring: Option<Arc<Keyring>>, unsettled: bool) -> Option<Arc<Keyring>> {
     UNSETTLED.store(unsettled, Ordering::Relaxed);
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
     let old = std::mem::replace(&mut *current, keyring);
     COUNT.fetch_add(1, Ordering::Release);
     drop(current);
-    drop(old);
+    old
 }
 
 /// Opens the keyring of `config`, brings its copies up to date, and logs what it found.
 pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
-    let keyring = open_and_log(config, trust)?;
+    let keyring = open_and_log(config, trust, START)?;
     settle(&keyring);
     Ok(keyring)
 }
@@ -158,7 +167,7 @@ pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
 /// As [`open`] at a server's start, but writes nothing: [`settle_and_change`] and [`maintain`] do that.
 pub(super) fn open_untouched(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { auto_create: false, ..config.clone() };
-    open_and_log(&config, Trust::Witness)
+    open_and_log(&config, Trust::Witness, START)
 }
 
 /// Opens the keyring that is to replace the open one, for an administrator who waits for the answer. Nothing is written.
@@ -166,7 +175,7 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { wait: 0, ..config.clone() };
     // Both may be of the same files.
     let _changing = changing();
-    let new = open_and_log(&config, Trust::Administrator)?;
+    let new = open_and_log(&config, Trust::Administrator, "an administrator named it, or had it read again")?;
     let Some(old) = get() else { return Ok(new) };
     let missing = old.check_successor(&new)?;
     if missing > 0 {
@@ -190,7 +199,9 @@ pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
     if let Some(old) = get() {
         old.hand_over_to(new)?;
     }
-    put(Some(Arc::clone(new)), true);
+    if let Some(old) = put(Some(Arc::clone(new)), true) {
+        audit::replaced(old);
+    }
     drop(changing);
     care::start(CARE);
     Ok(())
@@ -212,10 +223,13 @@ fn settle(keyring: &Keyring) {
     }
 }
 
-fn open_and_log(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
+fn open_and_log(config: &Config, trust: Trust, why: &'static str) -> Result<Arc<Keyring>> {
     let places = Places::new(Arc::new(RealFs), &config.remotes);
-    let config = &without_datadir(config)?;
-    let (keyring, notes) = Keyring::open(&places, config, trust, log_line)?;
+    let opened = without_datadir(config)
+        .and_then(|config| Keyring::open(&places, &config, trust, log_line))
+        .inspect_err(|e| audit::not_opened(config, why, e));
+    let (keyring, notes) = opened?;
+    audit::opened(&keyring, config, why);
     let status = keyring.known_status();
     log(
         Level::Note,

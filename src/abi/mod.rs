@@ -7,6 +7,7 @@
 )]
 #![allow(unsafe_code)]
 
+mod audit;
 mod care;
 pub mod component;
 mod fork;

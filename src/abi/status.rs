@@ -2,6 +2,7 @@
 //! The status variables, of the plugin and of the component. Each is computed when a client asks for it, under a lock for
 //! which the end of the component waits. So the registry, which 8.0 and 8.4 lock meanwhile, is left alone.
 
+use crate::abi::audit;
 use crate::abi::component::registry;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
@@ -55,6 +56,7 @@ shown!(copies_configured, s => Shown::Number(s.copies.1 as u64), Shown::Number(0
 shown!(fetches, s => Shown::Number(s.fetches), Shown::Number(0));
 shown!(retired_fetches, s => Shown::Number(s.retired_fetches), Shown::Number(0));
 shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
+shown!(audit_failures, _s => Shown::Number(audit::failures()), Shown::Number(audit::failures()));
 shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
 shown!(last_error, s => Shown::Text(instance::last_error(Some(s))), Shown::Text(instance::last_error(None)));
 
@@ -63,7 +65,7 @@ pub(super) const END: kx_show_var =
     kx_show_var { name: std::ptr::null(), value: null_mut(), type_: 0, scope: 0 };
 
 /// How many variables there are, and the end.
-pub(super) const COUNT: usize = 14;
+pub(super) const COUNT: usize = 15;
 
 /// All of them, ended by one without a name, as the server takes them.
 ///
@@ -71,6 +73,7 @@ pub(super) const COUNT: usize = 14;
 pub(super) static VARS: Shared<[kx_show_var; COUNT]> = Shared::new([
     var(c"Keyring_external_state", state),
     var(c"Keyring_external_attached", attached),
+    var(c"Keyring_external_audit_failures", audit_failures),
     var(c"Keyring_external_keys", keys),
     var(c"Keyring_external_id", id),
     var(c"Keyring_external_generation", generation),

@@ -2,7 +2,7 @@
 //! `component_keyring_external.cnf`: JSON, beside the component, or in the data directory when the one
 //! beside the component says so.
 
-use super::{Config, DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
+use super::{AuditConfig, Config, DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
 use crate::error::{BadRequest, Error, Result};
 use crate::unlock::UnlockSource;
 use serde::Deserialize;
@@ -34,6 +34,8 @@ struct Keys {
     allow_same_device: Option<bool>,
     auto_create: Option<bool>,
     wait: Option<u32>,
+    audit_log: Option<PathBuf>,
+    audit_log_forward: Option<String>,
 }
 
 impl Keys {
@@ -47,6 +49,8 @@ impl Keys {
             || self.allow_same_device.is_some()
             || self.auto_create.is_some()
             || self.wait.is_some()
+            || self.audit_log.is_some()
+            || self.audit_log_forward.is_some()
     }
 }
 
@@ -190,6 +194,12 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
     if wait > MAX_WAIT {
         return Err(wrong(format!("\"wait\" is {wait}: it can be at most {MAX_WAIT} seconds")));
     }
+    let audit = AuditConfig::parse(
+        keys.audit_log.unwrap_or_default(),
+        &keys.audit_log_forward.unwrap_or_default(),
+        ["\"audit_log\"", "\"audit_log_forward\""],
+    );
+    let audit = audit.map_err(|e| wrong(e.to_string()))?;
     Ok(Config {
         path,
         mirrors: keys.mirrors.unwrap_or_default(),
@@ -200,6 +210,7 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
         allow_same_device: keys.allow_same_device.unwrap_or(false),
         auto_create: keys.auto_create.unwrap_or(false),
         wait,
+        audit,
         datadir: datadir.map(Path::to_owned),
     })
 }

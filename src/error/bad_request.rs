@@ -99,6 +99,13 @@ pub enum BadRequest {
         number: usize,
     },
 
+    /// A renewal of the data key must keep the audit key for the lines that exist.
+    #[error("{}", audit_log_not_reached(log.as_deref()))]
+    AuditLogNotReached {
+        /// The log that was tried.
+        log: Option<PathBuf>,
+    },
+
     /// The last slot cannot be removed.
     #[error(
         "this is the last unlock slot, and without it nothing unlocks the keyring: add another slot first (keyringctl slot add)"
@@ -112,4 +119,16 @@ fn no_such_slot(number: usize, existing: &[usize]) -> String {
     }
     let existing: Vec<_> = existing.iter().map(usize::to_string).collect();
     format!("unlock slot {number} does not exist. The keyring has these slots: {}", existing.join(", "))
+}
+
+fn audit_log_not_reached(log: Option<&std::path::Path>) -> String {
+    let tried = match log {
+        Some(log) => format!("{} is not that log, or cannot be written", log.display()),
+        None => "no audit log was named or found".to_owned(),
+    };
+    format!(
+        "the keyring notes lines of an audit log, and the data key is not renewed without a line there that keeps the key \
+         for the earlier lines: {tried}. Nothing was changed. Name the log with --audit-log, or give up checking the \
+         earlier lines one by one with --without-audit-log"
+    )
 }

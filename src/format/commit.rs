@@ -6,8 +6,9 @@ use super::bytes::{FieldReader, FieldWriter};
 use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
 use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
+use super::log_note::{LOG_NOTE_LEN, LogNote};
 
-/// Bytes of a commit slot that are in use.
+/// Bytes of a commit slot up to the end of its tag.
 pub const COMMIT_LEN: usize = 96;
 const MAGIC: &[u8; 8] = b"KXCOMMIT";
 
@@ -22,6 +23,8 @@ pub struct Commit {
     pub count: u64,
     /// MAC of the last record, or of the header if there are no records.
     pub chain: Tag,
+    /// The last line of the audit log at that time, if there is a log.
+    pub note: Option<LogNote>,
 }
 
 impl Commit {
@@ -37,14 +40,16 @@ impl Commit {
 
     /// Encodes the commit for slot `index` of a file with this `epoch`.
     fn encode_for(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Vec<u8> {
-        let mut w = FieldWriter::with_capacity(COMMIT_LEN);
+        let mut w = FieldWriter::with_capacity(COMMIT_LEN + LOG_NOTE_LEN);
         w.put(MAGIC)
             .put(&self.generation.to_le_bytes())
             .put(&self.length.to_le_bytes())
             .put(&self.count.to_le_bytes())
             .put(&self.chain);
-        let tag = keys.commit_mac().tag(&[epoch, &[index as u8], &w.0]);
-        w.put(&tag);
+        let note = self.note.map(|note| note.encode());
+        let tag =
+            keys.commit_mac().tag(&[epoch, &[index as u8], &w.0, note.as_ref().map_or(&[], |n| &n[..])]);
+        w.put(&tag).put(&note.unwrap_or([0; LOG_NOTE_LEN]));
         w.0
     }
 
@@ -66,14 +71,18 @@ impl Commit {
         let mut r = FieldReader(block);
         let body = r.take(COMMIT_LEN - TAG_LEN).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
-        let authentic = keys.commit_mac().verify(&[epoch, &[index as u8], body], &tag);
+        let noted: [u8; LOG_NOTE_LEN] = r.array()?;
+        let is_noted = noted != [0; LOG_NOTE_LEN];
+        let noted_part: &[u8] = if is_noted { &noted } else { &[] };
+        let authentic = keys.commit_mac().verify(&[epoch, &[index as u8], body, noted_part], &tag);
         if !authentic || r.0.iter().any(|b| *b != 0) {
             return None;
         }
+        let note = if is_noted { Some(LogNote::decode(&noted)?) } else { None };
         let mut r = FieldReader(body);
         let commit = (|| {
             (r.array()? == *MAGIC).then_some(())?;
-            Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
+            Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()?, note })
         })();
         commit.filter(|c| c.length >= FIXED_LEN as u64)
     }
@@ -146,7 +155,10 @@ pub fn claimed(front: &[u8]) -> Option<Commit> {
         .filter_map(|index| {
             let mut r = FieldReader(front.get(COMMITS_AT + index * COMMIT_BLOCK..)?);
             (r.array()? == *MAGIC).then_some(())?;
-            Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
+            let (generation, length, count, chain) = (r.u64()?, r.u64()?, r.u64()?, r.array()?);
+            r.take(TAG_LEN)?;
+            let note = r.array().and_then(|noted: [u8; LOG_NOTE_LEN]| LogNote::decode(&noted));
+            Some(Commit { generation, length, count, chain, note })
         })
         .max_by_key(|c| c.generation)
 }
@@ -166,19 +178,19 @@ mod tests {
 
     fn put(front: &mut [u8], keys: &DataKeys, commit: &Commit) {
         let at = commit.offset() as usize;
-        front[at..at + COMMIT_LEN].copy_from_slice(&commit.encode(keys, &EPOCH));
+        front[at..at + COMMIT_LEN + LOG_NOTE_LEN].copy_from_slice(&commit.encode(keys, &EPOCH));
     }
 
     #[test]
     fn the_newest_commit_counts_and_a_torn_one_falls_back() {
         let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
-        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
+        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32], note: None };
         let mut front = front(&keys, &one);
         assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other: OtherSlot::Fits });
-        let two = Commit { generation: 2, length: 17000, count: 1, chain: [2; 32] };
+        let two = Commit { generation: 2, length: 17000, count: 1, chain: [2; 32], note: None };
         put(&mut front, &keys, &two);
         assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: OtherSlot::Fits });
-        let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32] };
+        let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32], note: None };
         let bytes = three.encode(&keys, &EPOCH);
         // The last bytes are left out: by chance, the old ones may be the same.
         for torn in 9..COMMIT_LEN - 16 {
@@ -195,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_slot_shows_whether_a_record_must_follow() {
-        let commit = Commit { generation: 8, length: 16384, count: 0, chain: [1; 32] };
+        let commit = Commit { generation: 8, length: 16384, count: 0, chain: [1; 32], note: None };
         let slot = |generation: u64, length: u64, count: u64| {
             [&MAGIC[..], &generation.to_le_bytes(), &length.to_le_bytes(), &count.to_le_bytes()].concat()
         };
@@ -221,7 +233,7 @@ mod tests {
     #[test]
     fn slots_of_another_file_or_place_or_with_padding_do_not_count() {
         let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
-        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
+        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32], note: None };
         let front = front(&keys, &one);
         assert!(read(&front, &keys, &[6; EPOCH_LEN]).is_err());
         assert!(read(&front[..COMMITS_AT], &keys, &EPOCH).is_err());
@@ -229,15 +241,40 @@ mod tests {
         let (a, b) = swapped[COMMITS_AT..].split_at_mut(COMMIT_BLOCK);
         a.swap_with_slice(b);
         assert!(read(&swapped, &keys, &EPOCH).is_err());
-        let mut padded = front.clone();
-        padded[COMMITS_AT + COMMIT_LEN + 10] = 1;
-        assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, OtherSlot::Unreadable);
+        for behind in [10, LOG_NOTE_LEN + 10] {
+            let mut padded = front.clone();
+            padded[COMMITS_AT + COMMIT_LEN + behind] = 1;
+            assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, OtherSlot::Unreadable);
+        }
+    }
+
+    /// A slot without a note is as before there were notes, and every byte of a note is authenticated.
+    #[test]
+    fn a_note_is_read_back_and_authenticated() {
+        let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
+        let none = Commit { generation: 2, length: 16384, count: 0, chain: [1; 32], note: None };
+        let note = LogNote { log: [7; 16], seq: 9, hash: [8; 32] };
+        let noted = Commit { note: Some(note), ..none };
+        assert!(none.encode(&keys, &EPOCH)[COMMIT_LEN..].iter().all(|b| *b == 0));
+        let front = front(&keys, &noted);
+        assert_eq!(read(&front, &keys, &EPOCH).unwrap().commit, noted);
+        assert_eq!(claimed(&front).unwrap().note, Some(note));
+        for at in 0..LOG_NOTE_LEN {
+            let mut flipped = front.clone();
+            flipped[COMMITS_AT + COMMIT_LEN + at] ^= 1;
+            let read = read(&flipped, &keys, &EPOCH).unwrap();
+            assert_eq!((read.commit, read.other), (noted, OtherSlot::Unreadable), "byte {at}");
+        }
+        // A slot whose note was taken away does not count.
+        let mut taken = front.clone();
+        taken[COMMITS_AT + COMMIT_LEN..COMMITS_AT + COMMIT_LEN + LOG_NOTE_LEN].fill(0);
+        assert_eq!(read(&taken, &keys, &EPOCH).unwrap().other, OtherSlot::Unreadable);
     }
 
     #[test]
     fn a_stale_slot_is_noticed() {
         let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
-        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
+        let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32], note: None };
         let mut front = front(&keys, &one);
         let four = Commit { generation: 4, ..one };
         put(&mut front, &keys, &four);

@@ -27,13 +27,14 @@ pub const IV_LEN: usize = 16;
 pub type Tag = [u8; TAG_LEN];
 
 /// The purposes of the derived keys, used as HKDF's `info`.
-const PURPOSES: [&[u8]; 6] = [
+const PURPOSES: [&[u8]; 7] = [
     b"keyring_external 1 header mac",
     b"keyring_external 1 commit mac",
     b"keyring_external 1 record encryption",
     b"keyring_external 1 record mac",
     b"keyring_external 1 witness mac",
     b"keyring_external 1 slot token",
+    b"keyring_external 1 audit log",
 ];
 
 /// The random key that the unlock slots wrap, and from which all other keys of a keyring are derived.
@@ -192,6 +193,11 @@ impl DataKeys {
     key!(/** Authenticates records. */ record_mac, RecordMac, 3);
     key!(/** Authenticates the witness. */ witness_mac, WitnessMac, 4);
     key!(/** Encrypts the slots' renewal tokens. */ slot_token, TokenEncryption, 5);
+
+    /// The bytes of the key that authenticates lines of the audit log.
+    pub(super) fn audit_bytes(&self) -> &[u8] {
+        self.derived.get(6 * KEY_LEN..7 * KEY_LEN).unwrap_or_default()
+    }
 }
 
 fn short_key() -> io::Error {
@@ -210,13 +216,13 @@ pub(super) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> R
 ///
 /// # Errors
 /// If `key` does not have [`KEY_LEN`] bytes.
-fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
+pub(super) fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
     let mut cipher = ctr::Ctr128BE::<Aes256>::new_from_slices(key, iv).map_err(|_| short_key())?;
     Ok(cipher.try_apply_keystream(buf).map_err(|_| short_key())?)
 }
 
 /// Starts HMAC-SHA-256 and feeds it `parts`. `key` has at most [`HMAC_BLOCK`] bytes.
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     debug_assert!(key.len() <= HMAC_BLOCK);
     // RFC 2104 pads the key with zeros to the block size of the hash. A padded key cannot have the wrong
     // length.

@@ -7,6 +7,7 @@
 )]
 #![warn(unreachable_pub)]
 
+pub mod audit_key;
 mod bytes;
 pub mod commit;
 pub mod cost;
@@ -15,6 +16,7 @@ mod error;
 pub mod header;
 pub mod image;
 pub mod layout;
+pub mod log_note;
 pub mod records;
 mod renewal;
 pub mod slots;

@@ -205,7 +205,7 @@ pub fn read(
     let mut states = VecDeque::new();
     let mut note = |length, count, chain| {
         states.truncate(ANCESTOR_COUNT - 1);
-        states.push_front(Commit { generation: 0, length, count, chain });
+        states.push_front(Commit { generation: 0, length, count, chain, note: None });
     };
     let mut next = |r: &mut FieldReader<'_>, chain: &mut Tag| -> Result<bool> {
         let offset = at(r);
@@ -239,6 +239,7 @@ pub fn read(
             length: at(&r),
             count: commit.count + 1,
             chain,
+            note: commit.note,
         };
     }
     if other == OtherSlot::NamesNextRecord && rolled_forward == 0 {

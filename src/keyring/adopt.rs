@@ -5,6 +5,7 @@ use super::log::Severity;
 use super::shared::Keyring;
 use super::until::Until;
 use super::writer::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::crypto::DataKeys;
 use crate::key::NameRef;
@@ -172,7 +173,9 @@ impl Keyring {
                 newer.commit().generation
             ),
         );
+        let before = writer.commit().generation;
         writer.adopt(newer);
+        writer.record(&Event::new(EventKind::ChangeAdopted).with("generation_before", before));
         let mut known = self.write_memory();
         *known = memory;
         self.losses.fetch_add(1, Ordering::Release);

@@ -4,6 +4,7 @@
 use super::clock::now;
 use super::memory::Dates;
 use super::shared::Keyring;
+use crate::audit::{Event, EventKind};
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
@@ -19,7 +20,7 @@ impl Keyring {
     /// another program changed and that cannot be adopted; I/O errors. The keyring in memory is unchanged
     /// then.
     pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
-        self.add(name, key_type, data.len(), |place| {
+        self.add(EventKind::KeyStored, name, key_type, data.len(), |place| {
             place.copy_from_slice(data);
             Ok(())
         })
@@ -30,17 +31,19 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::store`]; no randomness.
     pub fn generate(&self, name: NameRef<'_>, key_type: &KeyType, len: usize) -> Result<()> {
-        self.add(name, key_type, len, fill_random)
+        self.add(EventKind::KeyGenerated, name, key_type, len, fill_random)
     }
 
     fn add(
         &self,
+        kind: EventKind,
         name: NameRef<'_>,
         key_type: &KeyType,
         len: usize,
         fill: impl Fn(&mut [u8]) -> io::Result<()>,
     ) -> Result<()> {
-        self.counted(|| {
+        let event = Event::new(kind).key(&name).key_type(key_type);
+        self.counted(&event, || {
             check_length(len)?;
             self.changing(|writer| {
                 if self.has_key(writer, &name, true) {
@@ -51,7 +54,7 @@ impl Keyring {
                 let stored = {
                     let memory = self.read_memory();
                     let data = memory.secret(place);
-                    writer.add(&memory, &KeyRecord { name, key_type, created, retired: None, data })
+                    writer.add(&memory, &KeyRecord { name, key_type, created, retired: None, data }, &event)
                 };
                 let mut memory = self.write_memory();
                 match &stored {
@@ -81,12 +84,13 @@ impl Keyring {
     /// # Errors
     /// [`BadRequest::NoSuchKey`]; otherwise as [`Keyring::store`].
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
-        self.counted(|| {
+        let event = Event::new(EventKind::KeyRemoved).key(&name);
+        self.counted(&event, || {
             self.changing(|writer| {
                 if !self.has_key(writer, &name, false) {
                     return Err(BadRequest::NoSuchKey { name: name.to_string() }.into());
                 }
-                writer.remove(&self.read_memory(), &name)?;
+                writer.remove(&self.read_memory(), &name, &event)?;
                 self.forget(&[name]);
                 Ok(())
             })

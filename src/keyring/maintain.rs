@@ -6,6 +6,7 @@ use super::replicas::Standing;
 use super::shared::Keyring;
 use super::status::Status;
 use super::writer::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::Result;
 use crate::store::tasks::PROBE_WAIT;
 use crate::store::vacancy::Vacancy;
@@ -89,6 +90,7 @@ impl Keyring {
             drop(writer.probe(&self.read_memory(), false, true));
         }
         self.note(&mut writer, tended.as_ref().err(), false);
+        writer.record_copies();
     }
 
     /// Adopts what another program changed, and writes nothing.
@@ -114,7 +116,10 @@ impl Keyring {
     /// # Errors
     /// As [`Vacancy::create`].
     pub fn create_copies(&self, places: &[Vacancy]) -> Result<()> {
-        self.changing(|writer| writer.create_copies(&self.read_memory(), places))
+        self.changing(|writer| writer.create_copies(&self.read_memory(), places))?;
+        let names: Vec<_> = places.iter().map(|place| place.path().display().to_string()).collect();
+        self.record(&Event::new(EventKind::CopiesCreated).with("copies", names));
+        Ok(())
     }
 
     /// Brings copies up to date that are behind or damaged, and rewrites all copies if what was read may not
@@ -141,7 +146,10 @@ impl Keyring {
                 Ok(())
             }
         });
-        self.note(&mut self.lock_writer(), healed.as_ref().err(), false);
+        let mut writer = self.lock_writer();
+        self.note(&mut writer, healed.as_ref().err(), false);
+        writer.record_copies();
+        drop(writer);
         healed
     }
 }

@@ -3,6 +3,7 @@
 
 use super::memory::Dates;
 use super::shared::Keyring;
+use crate::audit::{Event, EventKind};
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::key::check_length;
@@ -14,7 +15,9 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::store`]; [`BadRequest::Exists`] also if two of them have the same name.
     pub fn store_all(&self, keys: &[KeyRecord<'_>]) -> Result<()> {
-        self.counted(|| {
+        let names: Vec<_> = keys.iter().map(|key| key.name.to_string()).collect();
+        let event = Event::new(EventKind::KeysStored).with("count", names.len()).with("keys", names);
+        self.counted(&event, || {
             let mut names = HashSet::new();
             for key in keys {
                 check_length(key.data.len())?;
@@ -36,7 +39,7 @@ impl Keyring {
                         })?);
                         Ok(())
                     })
-                    .and_then(|()| writer.add_all(&self.read_memory(), keys));
+                    .and_then(|()| writer.add_all(&self.read_memory(), keys, &event));
                 let mut memory = self.write_memory();
                 for (key, place) in keys.iter().zip(places) {
                     match &stored {

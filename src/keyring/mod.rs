@@ -4,6 +4,7 @@
 #![warn(unreachable_pub)]
 
 mod adopt;
+mod audit;
 mod choose;
 mod claims;
 mod clock;

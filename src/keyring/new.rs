@@ -91,7 +91,7 @@ impl NewKeyring {
     /// As [`NewKeyring::write_to`].
     pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<CreatedCopy>> {
         let mut sealer = Sealer::new().map_err(FormatError::in_memory)?;
-        let image = Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer)
+        let image = Image::seal(&self.header, &self.keys, 1, None, std::iter::empty(), &mut sealer)
             .map_err(FormatError::in_memory)?;
         let mut made = Vec::new();
         for place in places {

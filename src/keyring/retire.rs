@@ -4,6 +4,7 @@
 use super::shared::Keyring;
 use super::slots::{Renewed, Verifier};
 use super::writer::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::{BadRequest, Result};
 use crate::key::NameRef;
 use std::num::NonZeroU64;
@@ -27,10 +28,12 @@ impl Keyring {
     }
 
     fn mark_retired(&self, names: &[NameRef<'_>], at: Option<NonZeroU64>) -> Result<()> {
-        self.counted(|| {
+        let kind = if at.is_some() { EventKind::KeyRetired } else { EventKind::KeyUnretired };
+        let event = of_keys(kind, names);
+        self.counted(&event, || {
             self.changing(|writer| {
                 self.require(writer, names)?;
-                writer.mark_retired(&self.read_memory(), names, at)?;
+                writer.mark_retired(&self.read_memory(), names, at, &event)?;
                 let mut memory = self.write_memory();
                 for name in names {
                     let before = memory.get(name).and_then(|key| key.retired);
@@ -43,12 +46,19 @@ impl Keyring {
 
     /// Destroys keys that were retired no later than `by`, in seconds since 1970, and renews the data key in the same
     /// step, as [`Keyring::rekey`] does with `secrets`. All copies must be reached that this keyring was opened to
-    /// reach. When this returns, the keys are in none of them (invariant 8).
+    /// reach. When this returns, the keys are in none of them (invariant 8). The audit log names `min_wait`, the days
+    /// that were waited for.
     ///
     /// # Errors
     /// [`BadRequest::NoSuchKey`]; [`BadRequest::NotRetired`]; otherwise as [`Keyring::rekey`]. Each copy is then in
     /// the state before or after the change.
-    pub fn destroy(&self, names: &[NameRef<'_>], by: u64, secrets: &[Verifier]) -> Result<Vec<Renewed>> {
+    pub fn destroy(
+        &self,
+        names: &[NameRef<'_>],
+        by: u64,
+        min_wait: u64,
+        secrets: &[Verifier],
+    ) -> Result<Vec<Renewed>> {
         let may_go = |writer: &mut Writer| {
             self.require(writer, names)?;
             let memory = self.read_memory();
@@ -58,7 +68,8 @@ impl Keyring {
                 None => Ok(()),
             }
         };
-        self.renew_without(names, may_go, secrets, false)
+        let event = of_keys(EventKind::KeyDestroyed, names).with("min_wait_days", min_wait);
+        self.renew_without(names, may_go, &event, secrets, false)
     }
 
     /// # Errors
@@ -69,4 +80,10 @@ impl Keyring {
             None => Ok(()),
         }
     }
+}
+
+/// Such an event of these keys.
+fn of_keys(kind: EventKind, names: &[NameRef<'_>]) -> Event {
+    let keys: Vec<_> = names.iter().map(ToString::to_string).collect();
+    Event::new(kind).with("count", keys.len()).with("keys", keys)
 }

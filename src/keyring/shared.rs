@@ -10,6 +10,7 @@ use super::trust::Trust;
 use super::until::Until;
 use super::witness::{WitnessFile, Witnessed};
 use super::writer::Writer;
+use crate::audit::Event;
 use crate::config::is_remote;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
@@ -104,11 +105,12 @@ impl Keyring {
         self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, trust)
     }
 
-    /// Records the result of an operation for the status variables.
-    pub(super) fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
-        let done = operation();
+    /// Records the result of a change for the status variables and the audit log.
+    pub(super) fn counted<R>(&self, event: &Event, change: impl FnOnce() -> Result<R>) -> Result<R> {
+        let done = self.recording(event, change);
         if let Some(mut writer) = self.try_lock_writer() {
             self.note(&mut writer, None, false);
+            writer.record_copies();
         }
         done.inspect_err(|e| self.counters.failed(e))
     }

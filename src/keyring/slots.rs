@@ -6,6 +6,7 @@ use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal
 use super::shared::Keyring;
 use super::until::Until;
 use super::writer::Writer;
+use crate::audit::{Event, EventKind};
 use crate::custodians::{Custodians, Share};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::cost::Cost;
@@ -98,6 +99,20 @@ fn unlocking(secrets: &[Verifier]) -> Result<Vec<(&str, Unlocking)>> {
     secrets.iter().map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.try_clone()?)))).collect()
 }
 
+/// Says in an event which slot differs between the present slots and the new ones.
+fn with_slot(event: Event, present: &Slots, new: &Slots) -> Event {
+    let is_in = |slots: &Slots, number, slot: &Slot| slots.get(number).is_some_and(|other| other == slot);
+    let added = new.iter().find(|(number, slot)| !is_in(present, *number, slot));
+    let removed = || present.iter().find(|(number, slot)| !is_in(new, *number, slot));
+    match added.or_else(removed) {
+        Some((number, slot)) => event
+            .with("slot", number)
+            .with("slot_kind", slot.kind.to_string())
+            .with("slot_name", slot.name.clone()),
+        None => event,
+    }
+}
+
 fn told(e: crate::format::FormatError) -> Error {
     e.in_memory()
 }
@@ -140,6 +155,7 @@ impl Keyring {
         cost: Cost,
     ) -> Result<usize> {
         self.change_slots(
+            EventKind::SlotAdded,
             |current| seal(secret, source_name, name, cost, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )
@@ -153,6 +169,7 @@ impl Keyring {
     pub fn add_recovery_slot(&self, name: Option<&str>) -> Result<(usize, RecoveryKey)> {
         let key = RecoveryKey::generate()?;
         let number = self.change_slots(
+            EventKind::SlotAdded,
             |current| seal_recovery(&key, name.unwrap_or(RECOVERY_NAME), current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
@@ -171,6 +188,7 @@ impl Keyring {
         let (secret, shares) = Share::split(custodians, &self.id)?;
         let name = name.unwrap_or(CUSTODIANS_NAME);
         let number = self.change_slots(
+            EventKind::SlotAdded,
             |current| seal_custodians(custodians, &secret, name, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
@@ -192,6 +210,7 @@ impl Keyring {
     ) -> Result<usize> {
         let old = Unlocking::new(old.try_clone()?);
         self.change_slots(
+            EventKind::SlotChanged,
             |current| {
                 for (number, slot) in current.slots.iter() {
                     if current.opens(number, slot, &old)? {
@@ -218,6 +237,7 @@ impl Keyring {
     /// the one that was shown; as [`Keyring::store`].
     pub fn remove_slot(&self, number: usize, shown: Option<&Slot>) -> Result<Slot> {
         self.change_slots(
+            EventKind::SlotRemoved,
             |current| {
                 let slot = current.slots.get(number).ok_or_else(|| current.no_such_slot(number))?;
                 if current.slots.len() == 1 {
@@ -248,7 +268,7 @@ impl Keyring {
     /// [`Refusal::VerifiesNoSlot`] for a secret that unlocks no slot; [`Refusal::ForgedSlot`] for a slot that
     /// was altered; [`Refusal::SlotNotVerified`] if all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
-        self.renew_without(&[], |_| Ok(()), secrets, require_all)
+        self.renew_without(&[], |_| Ok(()), &Event::new(EventKind::Rekey), secrets, require_all)
     }
 
     /// As [`Keyring::rekey`], and leaves out some keys, if they `may_go` when the change is made.
@@ -256,6 +276,7 @@ impl Keyring {
         &self,
         left_out: &[NameRef<'_>],
         may_go: impl Fn(&mut Writer) -> Result<()>,
+        event: &Event,
         secrets: &[Verifier],
         require_all: bool,
     ) -> Result<Vec<Renewed>> {
@@ -275,11 +296,12 @@ impl Keyring {
             }
             Ok((slots, keys, how))
         };
-        self.prepared(renew, |writer, (slots, keys, how)| {
+        self.prepared(event, renew, |writer, (slots, keys, how)| {
             may_go(writer)?;
             let mut header = writer.header().clone();
             header.set_slots(slots.clone()).map_err(told)?;
-            writer.rekey(&self.read_memory(), header, keys.try_clone().map_err(told)?, left_out)?;
+            let keys = keys.try_clone().map_err(told)?;
+            writer.rekey(&self.read_memory(), header, keys, left_out, event)?;
             self.forget(left_out);
             Ok(how.clone())
         })
@@ -310,13 +332,16 @@ impl Keyring {
     /// Changes the header with what was prepared.
     fn change_slots<P, R>(
         &self,
+        kind: EventKind,
         prepare: impl Fn(&Current<'_>) -> Result<P>,
         change: impl Fn(&mut Header, &P) -> Result<R>,
     ) -> Result<R> {
-        self.prepared(prepare, |writer, prepared| {
+        let event = Event::new(kind);
+        self.prepared(&event, prepare, |writer, prepared| {
             let mut header = writer.header().clone();
             let answer = change(&mut header, prepared)?;
-            writer.change_header(&self.read_memory(), header)?;
+            let event = with_slot(event.clone(), &writer.header().slots, &header.slots);
+            writer.change_header(&self.read_memory(), header, &event)?;
             Ok(answer)
         })
     }
@@ -326,10 +351,11 @@ impl Keyring {
     /// starve the change.
     fn prepared<P, R>(
         &self,
+        event: &Event,
         prepare: impl Fn(&Current<'_>) -> Result<P>,
         change: impl Fn(&mut Writer, &P) -> Result<R>,
     ) -> Result<R> {
-        self.counted(|| {
+        self.counted(event, || {
             let mut writer = self.writable(&Until::default())?;
             for _ in 0..MOST_PREPARED {
                 let (slots, keys) = (writer.header().slots.clone(), writer.keys().try_clone().map_err(told)?);

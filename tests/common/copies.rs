@@ -2,7 +2,7 @@
 //! Keyrings in several copies on the real file system, as a server and as a tool have them.
 
 use super::{CHEAP, SECRET, key_type, name, secret, unlock};
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::file::fs::Fs;
@@ -29,6 +29,7 @@ pub fn config(paths: &[PathBuf], min_copies: u32) -> Config {
         allow_same_device: true,
         auto_create: false,
         wait: 0,
+        audit: AuditConfig::default(),
         datadir: None,
     }
 }

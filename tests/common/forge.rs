@@ -70,7 +70,13 @@ impl Forge {
     }
 
     pub fn commit(&self) -> Commit {
-        Commit { generation: 5, length: self.bytes.len() as u64, count: self.count, chain: self.chain }
+        Commit {
+            generation: 5,
+            length: self.bytes.len() as u64,
+            count: self.count,
+            chain: self.chain,
+            note: None,
+        }
     }
 
     /// The file with a commit in each slot.
@@ -98,7 +104,7 @@ pub fn reheaded(file: &[u8], keys: &DataKeys, generation: u64, change: impl Fn(&
     let checksum = Sha256::digest(&copy[..HEADER_LEN - 32]);
     copy[HEADER_LEN - 32..].copy_from_slice(&checksum);
     let epoch = copy[40..56].try_into().unwrap();
-    let commit = Commit { generation, length: FIXED_LEN as u64, count: 0, chain };
+    let commit = Commit { generation, length: FIXED_LEN as u64, count: 0, chain, note: None };
     [copy.repeat(2), commit.encode_both(keys, &epoch)].concat()
 }
 

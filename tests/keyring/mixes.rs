@@ -158,7 +158,7 @@ fn headers_of_two_secrets_in_one_file_are_damage() {
         let mut header = base.clone();
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, secret, &keys, &base.id);
         header.add(slot.unwrap()).unwrap();
-        Image::seal(&header, &keys, generation, std::iter::empty(), &mut Sealer::new().unwrap())
+        Image::seal(&header, &keys, generation, None, std::iter::empty(), &mut Sealer::new().unwrap())
             .unwrap()
             .bytes
     };

@@ -10,6 +10,7 @@ use keyring_external::format::commit::COMMIT_LEN;
 use keyring_external::format::image::Note;
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
+use keyring_external::format::log_note::LOG_NOTE_LEN;
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
@@ -190,7 +191,7 @@ fn a_lost_block_is_healed_or_reported() {
 fn a_lost_record_is_missed_although_its_commit_slot_is_damaged_too() {
     let subject = Subject::new();
     let end = subject.bytes.len();
-    for at in NEWEST_SLOT..NEWEST_SLOT + COMMIT_LEN {
+    for at in NEWEST_SLOT..NEWEST_SLOT + COMMIT_LEN + LOG_NOTE_LEN {
         for pattern in [0x01, 0x80, 0xff] {
             let mut bytes = subject.bytes.clone();
             bytes[at] ^= pattern;

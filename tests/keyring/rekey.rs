@@ -7,7 +7,7 @@ use crate::common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
 use crate::common::{
     CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended,
 };
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::commit;
 use keyring_external::format::cost::Cost;
@@ -68,6 +68,7 @@ fn in_server(dir: &Path, with: &[u8]) -> Keyring {
         allow_same_device: true,
         auto_create: false,
         wait: 0,
+        audit: AuditConfig::default(),
         datadir: None,
     };
     Keyring::open(&Places::from(&real()), &config, Trust::Witness, QUIET).unwrap().0

@@ -3,7 +3,7 @@
 
 use crate::common::sim::Sim;
 use crate::common::{PATH, SECRET, contents, filled, key_type, name, open, rekey, secret, unlock};
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::keyring::{Keyring, Merging, Relation, Trust, Verifier, load_all, load_beside_others};
 use keyring_external::store::places::Places;
@@ -28,7 +28,7 @@ fn retire(keyring: &Keyring) {
 
 fn destroy(keyring: &Keyring, by: u64) -> Result<(), Error> {
     let verifiers = [Verifier { source_name: "test".into(), secret: secret(&SECRET) }];
-    keyring.destroy(&[name(KEY, "")], by, &verifiers).map(drop)
+    keyring.destroy(&[name(KEY, "")], by, 30, &verifiers).map(drop)
 }
 
 /// A keyring as a server has it, which adopts what another program changes.
@@ -45,6 +45,7 @@ fn served(sim: &Sim, copies: &[&str]) -> Keyring {
         auto_create: false,
         wait: 0,
         datadir: None,
+        audit: AuditConfig::default(),
     };
     Keyring::open(&Places::from(&sim.fs()), &config, Trust::Witness, |_, _| {}).unwrap().0
 }

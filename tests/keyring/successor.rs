@@ -2,7 +2,7 @@
 //! Another keyring replaces the one in use of a running server, and no key that was acknowledged in between is lost.
 //! `tests/abi/replacing.rs` has calls that run at the same time.
 
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::{Error, Refusal, Result};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
@@ -55,6 +55,7 @@ impl Place {
             allow_same_device: true,
             auto_create: false,
             wait: 0,
+            audit: AuditConfig::default(),
             datadir: None,
         }
     }

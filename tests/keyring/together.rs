@@ -2,7 +2,7 @@
 //! Two programs on one keyring, as two servers would be: each goes on from what the other stored, and
 //! nothing that either has stored is lost.
 
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
@@ -59,6 +59,7 @@ impl Place {
             allow_same_device: true,
             auto_create: false,
             wait: 0,
+            audit: AuditConfig::default(),
             datadir: None,
         };
         Keyring::open(&Places::from(&self.fs), &config, Trust::Witness, |_, _| {}).unwrap().0

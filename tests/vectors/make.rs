@@ -17,6 +17,7 @@ use keyring_external::format::header::Header;
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::layout::SLOT_LEN;
+use keyring_external::format::log_note::LogNote;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
@@ -98,6 +99,18 @@ pub const VECTORS: &[Recipe] = &[
     }),
     ("commit_slot_padding_flipped", "one bit behind the newest commit slot, in its block", || {
         flip_several(&[12288 + 4000], "opened")
+    }),
+    ("commit_slot_noted", "both commit slots note a line of an audit log", || opened(noted())),
+    ("commit_slot_note_flipped", "one bit of the note in the older commit slot", || {
+        let mut file = noted();
+        file[8192 + 130] ^= 1;
+        opened(file)
+    }),
+    ("commit_slot_notes_taken", "the notes of both commit slots were zeroed", || {
+        let mut file = noted();
+        file[8192 + 96..8192 + 160].fill(0);
+        file[12288 + 96..12288 + 160].fill(0);
+        damaged(file)
     }),
     ("commit_slot_stale", "the older commit slot is three generations old", commit_slot_stale),
     ("tail_ignored", "the first half of a record behind the last one", tail_ignored),
@@ -607,6 +620,14 @@ fn bad_record(change: fn(&mut Fields<'static>)) -> Made {
     let mut fields = field(b"one");
     change(&mut fields);
     damaged(Forge::new().seal(&fields.body()).file())
+}
+
+/// Two records, and commit slots that note a line of an audit log.
+fn noted() -> Vec<u8> {
+    let forge = two_records();
+    let note = LogNote { log: [0xa1; 16], seq: 258, hash: [0xb2; 32] };
+    let commit = Commit { note: Some(note), ..forge.commit() };
+    forge.with_slots(&commit, &commit)
 }
 
 fn lie(change: fn(&mut Commit)) -> Made {

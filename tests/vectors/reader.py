@@ -420,9 +420,11 @@ class Front:
         commits, unreadable = [], None
         for index in (0, 1):
             slot = file[8192 + 4096 * index :][:4096]
-            tag = mac(key(b"commit mac"), header.epoch, bytes([index]), slot[:64])
+            # A note of an audit log is authenticated too; none is 64 zeros.
+            noted = slot[96:160] if any(slot[96:160]) else b""
+            tag = mac(key(b"commit mac"), header.epoch, bytes([index]), slot[:64], noted)
             magic, generation, length, count, chain = struct.unpack("<8sQQQ32s", slot[:64])
-            whole = tag == slot[64:96] and magic == b"KXCOMMIT" and length >= 16384 and not any(slot[96:])
+            whole = tag == slot[64:96] and magic == b"KXCOMMIT" and length >= 16384 and not any(slot[152:])
             if whole:
                 commits.append((generation, length, count, chain))
             else:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl backup`: makes a verified copy of a keyring file.
 
+use super::audit_trail;
 use super::copies::{self, Copies, Purpose};
 use super::output::{Output, counted, hex, stderr_report};
 use super::verdict::Verdict;
@@ -8,6 +9,7 @@ use super::{missing, new_at_remote, secret};
 use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::Shown;
+use keyring_external::audit::{Event, EventKind};
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::{Keyring, Status, load_all};
 use keyring_external::store::places::Places;
@@ -119,6 +121,7 @@ impl Backup {
         };
         let mut open = |path: &Path| secret.load(&places, path);
         let (source, notes) = open(&path)?;
+        audit_trail::attach(&source);
         let mut tries = 0;
         let (made, sha256) = loop {
             tries += 1;
@@ -148,6 +151,9 @@ impl Backup {
                 }
             }
         };
+        let event = Event::new(EventKind::Backup).with("copy", path.exact());
+        let event = event.with("destination", destination.exact()).with("sha256", hex(&sha256));
+        source.record(&event);
         Ok(MadeBackup {
             path,
             destination,

@@ -6,6 +6,7 @@
 pub(super) mod of_server;
 
 use super::apart::is_one_file;
+use super::audit_trail;
 use super::output::stderr_report;
 use super::{hints, secret, site};
 use crate::commands::store_places::store_places;
@@ -110,8 +111,15 @@ impl Copies {
         self.paths.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// Opens the keyring to read it. The newest intact copy counts.
+    /// Opens the keyring to read it, and says so in the audit log. The newest intact copy counts.
     pub(super) fn load(&self) -> Result<(Keyring, Vec<Note>)> {
+        let opened = self.open()?;
+        audit_trail::attach(&opened.0);
+        Ok(opened)
+    }
+
+    /// Opens the keyring to read it, without a line in the audit log.
+    pub(super) fn open(&self) -> Result<(Keyring, Vec<Note>)> {
         let (places, secret, first) = (store_places(), &self.secret, self.first());
         let open = |read: &mut dyn FnMut() -> _| {
             load_all(&places, &self.paths, 1, &secret.name(), read, stderr_report)
@@ -144,6 +152,15 @@ impl Others {
 }
 
 impl ServerArgs {
+    /// Uses the audit log of the server on this host, if it has one.
+    pub(super) fn look_for_audit_log(&self) {
+        if let Ok(Server::Ours(server)) =
+            of_server::find(&site::Args { parts: self.site.clone(), datadir: None })
+        {
+            audit_trail::use_log_of_server(server.audit);
+        }
+    }
+
     /// Finds the copies of a command that takes any number of paths. `datadir` is where to look for a configuration that
     /// is in the data directory.
     pub(super) fn find_all(
@@ -196,6 +213,7 @@ impl ServerArgs {
         let missing: Vec<_> = left_out(&server.copies, &named).into_iter().cloned().collect();
         let is_ours = server.copies.iter().any(|copy| named.iter().any(|path| is_one_file(path, copy)));
         let datadir = is_ours.then(|| server.datadir.clone());
+        audit_trail::use_log_of_server(server.audit.clone().filter(|_| is_ours));
         let (mut paths, shown) = (named, shown(&missing));
         if missing.is_empty() {
         } else if self.only_named_copies {
@@ -267,6 +285,7 @@ impl OfServer {
                 paths.push(path);
             }
         }
+        audit_trail::use_log_of_server(self.audit.clone());
         let servers_secret = ServersSecret::From(self.unlock.clone());
         let (secret, unlock) = if secret.is_given() || purpose == Purpose::ReadFront {
             (secret.clone(), String::new())

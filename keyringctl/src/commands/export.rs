@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl export`: writes all keys, unencrypted, to a file of another keyring.
 
+use super::audit_of_server;
+use super::audit_trail;
 use super::copies::of_server;
 use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
@@ -11,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, LegacyKeys, MAX_FILE, component_keyring_file};
 use crate::show::{self, Shown};
+use keyring_external::audit::{Event, EventKind};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::file::vacancy::create_file;
@@ -78,6 +81,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let directory = volume::directory_of(&args.dst);
     places.fs().meta(directory).map_err(|e| Error::io("look at", directory, e))?;
     let (keyring, _) = args.secret.load(&places, &args.path)?;
+    audit_of_server::look_for_server(&args.path);
+    audit_trail::attach(&keyring);
+    let exported = Event::new(EventKind::Export).with("keys", keyring.len());
+    keyring.record(&exported.with("to", format.name()).with("destination", args.dst.exact()));
     let (file, len) = component_keyring_file::write(|put| {
         keyring.for_each(|key| {
             let (id, user) = (key.name.id(), key.name.user());

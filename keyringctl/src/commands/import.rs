@@ -7,6 +7,7 @@ mod report;
 
 pub(super) use args::Args;
 
+use super::audit_trail;
 use super::copies::Purpose;
 use super::foreign::{self, LegacyFile};
 use super::output::{Output, stderr_report};
@@ -33,6 +34,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let keyring = secret.open(copies.first(), |read| {
         load_beside_others(&places, paths, paths.len(), &name, read, stderr_report)
     })?;
+    audit_trail::attach(&keyring);
 
     let mut report = ImportReport::new(args, paths, &source, &keyring);
     let plan = ImportPlan::new(&source.keys, &keyring);

@@ -4,6 +4,9 @@
 
 mod apart;
 mod apparmor;
+mod audit;
+mod audit_of_server;
+mod audit_trail;
 mod backup;
 mod check;
 mod command_line;
@@ -88,6 +91,9 @@ struct Cli {
     /// /etc/mysql/keyring_external.remotes.json]
     #[arg(long, global = true, value_name = "FILE")]
     remotes: Option<PathBuf>,
+    /// Audit log to which the command writes what it does with a keyring [default: that of the server on this host]
+    #[arg(long, global = true, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -111,6 +117,7 @@ enum Command {
     Drill(drill::Args),
     Fleet(fleet::Args),
     SetAside(set_aside::Args),
+    Audit(audit::Args),
     Which(which::Args),
     Witness(witness::Args),
     Encrypt(encrypt::Args),
@@ -149,6 +156,10 @@ pub fn main() -> ExitCode {
         // Relative to where the command was given.
         store_places::give_remotes(std::path::absolute(&file).unwrap_or(file));
     }
+    audit_trail::give_command(&command);
+    if let Some(file) = cli.audit_log {
+        audit_trail::give_log(std::path::absolute(&file).unwrap_or(file));
+    }
     let mut out = Output::on_stdout(&command, cli.json, cli.color);
     let done = match cli.command {
         Command::Setup(args) => setup::run(&args, &mut out),
@@ -165,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args, &mut out),
         Command::Export(args) => export::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
+        Command::Audit(args) => audit::run(&args, &mut out),
         Command::Which(args) => which::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
         Command::Encrypt(args) => encrypt::run(&args, &mut out),

@@ -49,6 +49,10 @@ pub(super) struct Args {
     /// Refuse to renew any slot with its public key alone
     #[arg(long)]
     require_all: bool,
+    /// Renew the data key even if the audit log that the keyring notes cannot be written: its earlier lines can then be
+    /// checked only by the lines after them
+    #[arg(long)]
+    without_audit_log: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -70,6 +74,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(Verdict::Fine);
     }
     opened.bring_up_to_date()?;
+    if args.without_audit_log {
+        keyring.allow_rekey_without_audit_log();
+    }
     let renewed = keyring.rekey(&secrets, args.require_all)?;
     let status = keyring.status();
     out.line(format_args!(

@@ -9,6 +9,7 @@ mod unusable;
 
 pub(super) use args::Args;
 
+use super::audit_trail;
 use super::consent::Decision;
 use super::copies::Purpose;
 use super::copies::of_server::{self, Server};
@@ -100,6 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             return Ok(refuse(&[opener.diverged(path, other, e.to_string())], out));
         }
     };
+    audit_trail::attach(&keyring);
     let source_copy = loss::source(&keyring);
     let changed = keyring.standings().into_iter().filter_map(|(path, standing)| match standing {
         Standing::Changed(why) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring whose slots or data key a command changes, in all its copies.
 
+use super::audit_trail;
 use super::consent::{Effect, Plan};
 use super::copies::{self, Copies, Purpose};
 use super::older::Older;
@@ -54,6 +55,7 @@ impl TargetKeyring {
             load_beside_others(&places, &copies.paths, existing, &name, read, stderr_report)
         })?;
         self.older.check(&places, &keyring, &copies)?;
+        audit_trail::attach(&keyring);
         let secret = once.read(copies.first())?;
         Ok(OpenedTarget { keyring, secret, copies, places })
     }

@@ -12,6 +12,7 @@ use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use crate::tablespace::{self, Shutdown};
+use keyring_external::audit::{Event, EventKind};
 use keyring_external::keyring::witness_claims;
 use keyring_external::store::witness::WITNESS_NAME;
 use serde_json::json;
@@ -150,6 +151,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             // The server may have been started while the question was open.
             refuse_while_in_use(datadir)?;
             keyring.write_witness(places.fs(), datadir, stderr_report)?;
+            keyring.record(&Event::new(EventKind::WitnessAccepted).with("datadir", datadir.exact()));
             out.line(format_args!(
                 "Accepted: the witness in {} now records keyring {}, generation {}",
                 datadir.shown(),

@@ -4,8 +4,8 @@
 use super::mounts::{Mount, mount_of};
 use super::unit::{NETWORK_ONLINE, mount_unit};
 use super::{Host, Way};
-use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::config::file::COMPONENT;
+use keyring_external::config::{DEFAULT_REMOTES, Forward};
 use keyring_external::store::file::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Map, Value, json};
@@ -63,6 +63,12 @@ pub fn option_text(host: &Host, early: &str, load: &str) -> String {
     if host.read_only {
         set("read_only", "ON");
     }
+    if let Some(log) = &host.audit.path {
+        set("audit_log", &quoted(&log.to_string_lossy()));
+    }
+    if host.audit.forward != Forward::No {
+        set("audit_log_forward", host.audit.forward.name());
+    }
     if host.auto_create {
         set("auto_create", "ON");
     }
@@ -109,6 +115,12 @@ pub fn component_text(host: &Host) -> String {
     }
     if host.read_only {
         keys.insert("read_only".to_owned(), json!(true));
+    }
+    if let Some(log) = &host.audit.path {
+        keys.insert("audit_log".to_owned(), json!(log));
+    }
+    if host.audit.forward != Forward::No {
+        keys.insert("audit_log_forward".to_owned(), json!(host.audit.forward.name()));
     }
     if host.auto_create {
         keys.insert("auto_create".to_owned(), json!(true));

@@ -12,6 +12,7 @@ pub mod needs;
 pub mod selinux;
 pub mod unit;
 
+use keyring_external::config::AuditConfig;
 #[cfg(test)]
 use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::store::places::is_remote;
@@ -63,6 +64,8 @@ pub struct Host {
     pub read_only: bool,
     /// Whether the server creates a keyring where it finds none.
     pub auto_create: bool,
+    /// The audit log.
+    pub audit: AuditConfig,
     /// Where mysqld gets the unlock secret from.
     pub unlock: UnlockSource,
     /// The file that systemd passes on, if the source is a credential.
@@ -134,6 +137,7 @@ pub(crate) fn example(way: Way) -> Host {
         allow_same_device: false,
         read_only: false,
         auto_create: false,
+        audit: AuditConfig::default(),
         unlock: UnlockSource::File("/etc/mysql/keyring_external.secret".into()),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),

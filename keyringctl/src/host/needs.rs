@@ -53,6 +53,10 @@ pub fn needs(host: &Host) -> Vec<Need> {
         }
         UnlockSource::Env(_) => {}
     }
+    if let Some(log) = &host.audit.path {
+        need(log.clone(), "rwk", "the audit log", true);
+        need(as_directory(directory_of(log)), "r", "the directory of the audit log", false);
+    }
     if host.uses_remotes() {
         need(host.remotes.clone(), "r", "the remotes file", false);
         for file in &host.remote_files {

@@ -8,7 +8,7 @@ const OURS: &str = "keyring-external";
 const MODIFIERS: [&str; 5] = ["skip", "disable", "enable", "maximum", "loose"];
 
 /// The plugin's options: the one that loads it, and its variables.
-pub const PLUGIN_OPTIONS: [&str; 10] = [
+pub const PLUGIN_OPTIONS: [&str; 12] = [
     OURS,
     "keyring-external-data",
     "keyring-external-mirrors",
@@ -19,6 +19,8 @@ pub const PLUGIN_OPTIONS: [&str; 10] = [
     "keyring-external-allow-same-device",
     "keyring-external-auto-create",
     "keyring-external-wait",
+    "keyring-external-audit-log",
+    "keyring-external-audit-log-forward",
 ];
 
 /// Returns an option as mysqld takes it, from a name with hyphens. `loose-` is removed from every name, except from one

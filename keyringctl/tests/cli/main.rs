@@ -2,6 +2,7 @@
 //! Compares the output and the exit codes of `keyringctl` with snapshots/, which has one snapshot for each behaviour.
 //! `INSTA_UPDATE=always cargo test -p keyringctl --test cli` accepts the present output.
 
+mod audit;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod copies;

@@ -11,7 +11,9 @@ mod volumes;
 
 use engines::{copies, endurance, network, partitions, storing, troubles};
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
-use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
+use keys::{
+    audit_log, clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads,
+};
 use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
 use tools::{backup, check, container, drill, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
@@ -144,6 +146,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("volume_gone::while_running_ext4", Ext4, || volume_gone::while_running(&Volume::ext4())),
     ("volume_gone::mounted_late", Nothing, || volume_gone::mounted_late(&Volume::directory())),
     ("volume_gone::mounted_late_ext4", Ext4, || volume_gone::mounted_late(&Volume::ext4())),
+    ("audit_log::beside_keyringctl", Nothing, audit_log::beside_keyringctl),
+    ("audit_log::rotated_in_use", Nothing, audit_log::rotated_in_use),
+    ("audit_log::killed", Nothing, audit_log::killed),
+    ("audit_log::not_writable", Nothing, audit_log::not_writable),
+    ("audit_log::of_the_component", Nothing, audit_log::of_the_component),
     ("options::spellings", Nothing, options::spellings),
     ("options::refused", Nothing, options::refused),
     ("refusal::at_start", Nothing, refusal::at_start),

@@ -2,7 +2,7 @@
 //! The values of the system variables, and the configuration that they make.
 
 use crate::abi::pointers::{Shared, c_bytes};
-use crate::config::{Config, DEFAULT_REMOTES, check_path};
+use crate::config::{AuditConfig, Config, DEFAULT_REMOTES, check_path};
 use crate::error::{BadRequest, Error, Result};
 use std::ffi::{OsStr, c_char, c_uint};
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,8 @@ pub(super) static READ_ONLY: Shared<bool> = Shared::new(false);
 pub(super) static SAME_DEVICE: Shared<bool> = Shared::new(false);
 pub(super) static AUTO_CREATE: Shared<bool> = Shared::new(false);
 pub(super) static WAIT: Shared<c_uint> = Shared::new(0);
+pub(super) static AUDIT_LOG: Shared<*mut c_char> = Shared::new(null_mut());
+pub(super) static AUDIT_LOG_FORWARD: Shared<*mut c_char> = Shared::new(null_mut());
 
 /// The configuration that the variables make at `init`.
 pub(super) fn config() -> Result<Config> {
@@ -54,6 +56,7 @@ pub(super) fn config_for(data: &[u8]) -> Result<Config> {
         allow_same_device: value(&SAME_DEVICE),
         auto_create: value(&AUTO_CREATE),
         wait: value(&WAIT),
+        audit: audit()?,
         // mysqld changes into its data directory before it loads any plugin.
         datadir: std::env::current_dir().ok(),
     })
@@ -92,6 +95,13 @@ fn remotes() -> Result<PathBuf> {
         return Err(BadRequest::Config("keyring_external_remotes must be an absolute path".to_owned()).into());
     }
     Ok(path)
+}
+
+/// The settings of the audit log.
+fn audit() -> Result<AuditConfig> {
+    let names = ["keyring_external_audit_log", "keyring_external_audit_log_forward"];
+    let forward = text(&AUDIT_LOG_FORWARD, "audit_log_forward")?;
+    AuditConfig::parse(text(&AUDIT_LOG, "audit_log")?.into(), &forward, names)
 }
 
 fn path(data: &[u8]) -> Result<PathBuf> {

@@ -151,8 +151,32 @@ static WAIT: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
     blk_sz: 0,
 });
 
+static AUDIT_LOG: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
+        c"audit_log",
+        c"File of the audit log: who opened and changed the keyring",
+        None,
+        None,
+    ),
+    value: settings::AUDIT_LOG.get(),
+    def_val: c"".as_ptr(),
+});
+
+static AUDIT_LOG_FORWARD: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
+        c"audit_log_forward",
+        c"Where lines of the audit log are passed on to: syslog or journal",
+        None,
+        None,
+    ),
+    value: settings::AUDIT_LOG_FORWARD.get(),
+    def_val: c"".as_ptr(),
+});
+
 /// The list in the descriptor, ended by NULL.
-pub(super) static VARS: Shared<[*mut kx_sysvar; 10]> = Shared::new([
+pub(super) static VARS: Shared<[*mut kx_sysvar; 12]> = Shared::new([
     DATA.get().cast(),
     MIRRORS.get().cast(),
     REMOTES.get().cast(),
@@ -162,6 +186,8 @@ pub(super) static VARS: Shared<[*mut kx_sysvar; 10]> = Shared::new([
     SAME_DEVICE.get().cast(),
     AUTO_CREATE.get().cast(),
     WAIT.get().cast(),
+    AUDIT_LOG.get().cast(),
+    AUDIT_LOG_FORWARD.get().cast(),
     null_mut(),
 ]);
 

@@ -82,7 +82,7 @@ fn other_files_and_versions_are_distinguished() {
 #[test]
 fn ancestors_are_distinguished_from_other_states() {
     let (mut header, keys, _) = made();
-    let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
+    let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32], note: None };
     let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
     header.0.ancestors = vec![StateId::new(&a, &at(9, 3)), StateId::new(&b, &at(4, 3))];
     header.0.left_behind = vec![StateId::new(&a, &at(2, 3))];

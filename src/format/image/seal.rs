@@ -6,6 +6,7 @@ use crate::format::crypto::DataKeys;
 use crate::format::error::Result;
 use crate::format::header::Header;
 use crate::format::layout::FIXED_LEN;
+use crate::format::log_note::LogNote;
 use crate::format::records::{KeyRecord, Sealer};
 
 /// A complete keyring file.
@@ -20,7 +21,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Seals `records` under a new epoch, as `generation`.
+    /// Seals `records` under a new epoch, as `generation`, with the note of an audit log.
     ///
     /// # Errors
     /// No randomness.
@@ -28,6 +29,7 @@ impl Image {
         header: &Header,
         keys: &DataKeys,
         generation: u64,
+        note: Option<LogNote>,
         records: impl Iterator<Item = KeyRecord<'a>>,
         sealer: &mut Sealer,
     ) -> Result<Self> {
@@ -40,7 +42,7 @@ impl Image {
             chain = sealer.seal(keys, &chain, &record, &mut bytes)?;
             count += 1;
         }
-        let commit = Commit { generation, length: bytes.len() as u64, count, chain };
+        let commit = Commit { generation, length: bytes.len() as u64, count, chain, note };
         let slots = commit.encode_both(keys, &header.epoch);
         if let Some(place) = bytes.get_mut(FIXED_LEN - slots.len()..FIXED_LEN) {
             place.copy_from_slice(&slots);

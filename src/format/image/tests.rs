@@ -34,7 +34,7 @@ fn made(names: &[&str]) -> (DataKeys, Image) {
         retired: None,
         data: n.as_bytes(),
     });
-    let image = Image::seal(&header, &keys, 1, records, &mut Sealer::new().unwrap()).unwrap();
+    let image = Image::seal(&header, &keys, 1, None, records, &mut Sealer::new().unwrap()).unwrap();
     (keys, image)
 }
 
@@ -85,7 +85,7 @@ fn a_complete_record_counts_and_a_slot_that_names_it_requires_it() {
     let chain = Sealer::new().unwrap().seal(&keys, &image.commit.chain, &record, &mut bytes).unwrap();
     let grown = bytes.len() - image.bytes.len();
     assert_eq!(grown, record.sealed_len());
-    let next = Commit { generation: 2, length: bytes.len() as u64, count: 2, chain };
+    let next = Commit { generation: 2, length: bytes.len() as u64, count: 2, chain, note: None };
     let slot = next.encode(&keys, &image.header.epoch);
     let at = next.offset() as usize;
     let (one, both) = (found(&["one"]), found(&["one", "two"]));
@@ -124,7 +124,7 @@ fn only_possible_records_are_read() {
 fn records_of_another_epoch_or_order_are_refused() {
     let (keys, first) = made(&["aaa", "bbb"]);
     let again =
-        Image::seal(&first.header, &keys, 2, std::iter::empty(), &mut Sealer::new().unwrap()).unwrap();
+        Image::seal(&first.header, &keys, 2, None, std::iter::empty(), &mut Sealer::new().unwrap()).unwrap();
     let mut mixed = first.bytes.clone();
     mixed[..FIXED_LEN / 2].copy_from_slice(&again.bytes[..FIXED_LEN / 2]);
     assert!(matches!(open(&mixed), Err(FormatError::Damaged { .. })));

@@ -2,6 +2,7 @@
 //! The changes of a keyring.
 
 use super::state::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::Result;
 use crate::format::FormatError;
 use crate::format::crypto::DataKeys;
@@ -23,18 +24,18 @@ impl Writer {
             return Ok(());
         }
         let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records())
+        self.rewrite(open, Reach::Enough, &Event::new(EventKind::Rewritten), memory.records())
     }
 
     /// Adds a key: appends it to the copies that are current, and rewrites the others.
     ///
     /// # Errors
     /// If too few copies were reached. Memory must then stay as it is.
-    pub(crate) fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
+    pub(crate) fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>, event: &Event) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         match self.append_base(&open) {
-            Some(base) => self.append(open, &base, record),
-            None => self.rewrite(open, Reach::Enough, memory.records().chain([*record])),
+            Some(base) => self.append(open, &base, record, event),
+            None => self.rewrite(open, Reach::Enough, event, memory.records().chain([*record])),
         }
     }
 
@@ -42,18 +43,23 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub(crate) fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
+    pub(crate) fn add_all(
+        &mut self,
+        memory: &Memory,
+        records: &[KeyRecord<'_>],
+        event: &Event,
+    ) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
+        self.rewrite(open, Reach::Enough, event, memory.records().chain(records.iter().copied()))
     }
 
     /// Removes a key: rewrites the copies without it.
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub(crate) fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
+    pub(crate) fn remove(&mut self, memory: &Memory, name: &NameRef<'_>, event: &Event) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
+        self.rewrite(open, Reach::Enough, event, memory.records().filter(|r| r.name != *name))
     }
 
     /// Marks keys as retired, or removes the mark: rewrites the copies. A key that is retired keeps its date.
@@ -65,22 +71,23 @@ impl Writer {
         memory: &Memory,
         names: &[NameRef<'_>],
         at: Option<NonZeroU64>,
+        event: &Event,
     ) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         let marked = memory.records().map(|key| match names.contains(&key.name) {
             true => KeyRecord { retired: at.map(|at| key.retired.unwrap_or(at)), ..key },
             false => key,
         });
-        self.rewrite(open, Reach::Enough, marked)
+        self.rewrite(open, Reach::Enough, event, marked)
     }
 
     /// Replaces the header: rewrites the copies with the new one.
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub(crate) fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
+    pub(crate) fn change_header(&mut self, memory: &Memory, header: Header, event: &Event) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite_with(open, Reach::Enough, header, None, memory.records())
+        self.rewrite_with(open, Reach::Enough, header, None, event, memory.records())
     }
 
     /// Replaces the data key: rewrites the copies with a header whose slots wrap the new one, and seals all
@@ -94,13 +101,14 @@ impl Writer {
         header: Header,
         keys: DataKeys,
         left_out: &[NameRef<'_>],
+        event: &Event,
     ) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Remember the new keys from now on, because the write may reach a copy even if it fails.
         let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         self.remember_keys([again]);
         let records = memory.records().filter(|key| !left_out.contains(&key.name));
-        self.rewrite_with(open, Reach::Enough, header, Some(keys), records)
+        self.rewrite_with(open, Reach::Enough, header, Some(keys), event, records)
     }
 
     /// Creates copies with the same bytes as those that are up to date.

@@ -2,6 +2,7 @@
 //! Writes the keyring that results from merging diverged copies.
 
 use super::state::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::format::state::StateId;
@@ -34,7 +35,14 @@ impl Writer {
         for input in open.iter().take(2) {
             keep(input.file.path(), &self.bytes_of(input.file.reading())?)?;
         }
-        self.rewrite_with(open, Reach::Enough, self.header.clone(), None, records)
+        self.rewrite_with(
+            open,
+            Reach::Enough,
+            self.header.clone(),
+            None,
+            &Event::new(EventKind::Merged),
+            records,
+        )
     }
 
     /// Adds the copies of other writers to this one, and their states to its ancestors.

@@ -3,6 +3,7 @@
 
 use super::judge::Judged;
 use super::state::Writer;
+use crate::audit::{Event, EventKind};
 use crate::error::{Error, Failure, Result};
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::{OpenReplica, Reach, Standing};
@@ -109,7 +110,7 @@ impl Writer {
             return Ok(());
         }
         let Ok(bytes) = self.verified_bytes(&open, whole) else {
-            return self.rewrite(open, Reach::Any, memory.records());
+            return self.rewrite(open, Reach::Any, &Event::new(EventKind::Rewritten), memory.records());
         };
         open.retain(|o| !whole(o));
         let state = self.lineage().state();

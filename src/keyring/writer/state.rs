@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the writer of a keyring knows: its state, its keys, its copies and its witness.
 
+use super::audit_state::Audit;
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
@@ -41,6 +42,7 @@ pub(crate) struct Writer {
     /// The states that failed writes may have left since the last successful one.
     pub(super) attempted: Vec<StateId>,
     witness: Option<FollowedWitness>,
+    pub(super) audit: Audit,
 }
 
 /// The witness of an open keyring.
@@ -88,6 +90,7 @@ impl Writer {
             sealer,
             attempted: Vec::new(),
             witness: None,
+            audit: Audit::default(),
         };
         writer.remember_keys(other_keys);
         writer
@@ -213,11 +216,13 @@ impl Writer {
     /// Continues from the state of another writer of the same keyring. The witness follows.
     pub(crate) fn adopt(&mut self, newer: Writer) {
         let witness = self.witness.take();
+        let audit = std::mem::take(&mut self.audit);
         let old = std::mem::replace(self, newer);
         // A copy that is away now may return in its old state, sealed with its old data key.
         self.copies.inherit(old.copies);
         self.remember_keys(old.other_keys.into_iter().chain([old.keys]));
         self.witness = witness;
+        self.audit = audit;
         self.update_witness();
     }
 

@@ -4,6 +4,7 @@
 
 use super::judge::Judged;
 use super::state::Writer;
+use crate::audit::Event;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
@@ -11,6 +12,7 @@ use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::image::Image;
 use crate::format::layout::ANCESTOR_COUNT;
+use crate::format::log_note::LogNote;
 use crate::format::records::KeyRecord;
 use crate::format::state::StateId;
 use crate::keyring::memory::Memory;
@@ -154,9 +156,22 @@ impl Writer {
     /// record.
     pub(super) fn append(
         &mut self,
+        open: Vec<OpenReplica>,
+        base: &[u8],
+        record: &KeyRecord<'_>,
+        event: &Event,
+    ) -> Result<()> {
+        let note = self.announce(event, self.next_generation());
+        let done = self.append_noting(open, base, record, note);
+        self.conclude(done)
+    }
+
+    fn append_noting(
+        &mut self,
         mut open: Vec<OpenReplica>,
         base: &[u8],
         record: &KeyRecord<'_>,
+        note: Option<LogNote>,
     ) -> Result<()> {
         let mut sealed = Vec::with_capacity(record.sealed_len());
         let told = |path: &Path, e: FormatError| e.at(path, "");
@@ -170,6 +185,7 @@ impl Writer {
             length: at + sealed.len() as u64,
             count: self.commit.count + 1,
             chain,
+            note,
         };
         let slot = next.encode(&self.keys, &self.header.epoch);
         let image = image_with(base, next.offset(), &slot, &sealed);
@@ -245,18 +261,38 @@ impl Writer {
         &mut self,
         open: Vec<OpenReplica>,
         reach: Reach,
+        event: &Event,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         let header = self.header.clone();
-        self.rewrite_with(open, reach, header, None, records)
+        self.rewrite_with(open, reach, header, None, event, records)
     }
 
     pub(super) fn rewrite_with<'a>(
+        &mut self,
+        open: Vec<OpenReplica>,
+        reach: Reach,
+        header: Header,
+        new_keys: Option<DataKeys>,
+        event: &Event,
+        records: impl Iterator<Item = KeyRecord<'a>>,
+    ) -> Result<()> {
+        let generation = self.next_generation();
+        let note = match &new_keys {
+            Some(new) => self.announce_rekey(event.clone(), generation, new)?,
+            None => self.announce(event, generation),
+        };
+        let done = self.rewrite_noting(open, reach, header, new_keys, note, records);
+        self.conclude(done)
+    }
+
+    fn rewrite_noting<'a>(
         &mut self,
         mut open: Vec<OpenReplica>,
         reach: Reach,
         mut header: Header,
         new_keys: Option<DataKeys>,
+        note: Option<LogNote>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         let present = self.lineage().state();
@@ -264,7 +300,7 @@ impl Writer {
         let alike: Vec<_> = open.iter().filter(|o| o.same).map(|o| o.index).collect();
         header.set_ancestors(self.lineage().ancestors(&self.attempted), self.left_behind(&alike));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
-        let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
+        let image = Image::seal(&header, keys, self.next_generation(), note, records, &mut self.sealer)
             .map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         let bytes: Arc<[u8]> = image.bytes.into();
         let undo = |o: &OpenReplica| o.file.abandon();

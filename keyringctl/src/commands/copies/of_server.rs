@@ -2,6 +2,7 @@
 //! The copies, the unlock source and the data directory that the server on this host is configured with.
 
 use crate::commands::apart::is_one_file;
+use crate::commands::audit_trail;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::site::{self, Site};
@@ -32,6 +33,8 @@ pub(in crate::commands) struct OfServer {
     pub source: String,
     /// Whether the server is configured to store no new key.
     pub read_only: bool,
+    /// The audit log.
+    pub audit: Option<audit_trail::OfServer>,
 }
 
 impl OfServer {
@@ -125,6 +128,7 @@ pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
         datadir: site.at(&site.datadir),
         source: site.settings_file(&host).shown(),
         read_only: host.read_only,
+        audit: audit_trail::OfServer::new(&host.audit, &site.at(&site.datadir), |path| site.at(path)),
     })))
 }
 

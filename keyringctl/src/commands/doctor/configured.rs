@@ -15,7 +15,7 @@ use crate::host::{Host, Way, manifest_of};
 use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
 use crate::show::Shown;
 use keyring_external::config::file::{self, COMPONENT};
-use keyring_external::config::{DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
+use keyring_external::config::{AuditConfig, DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
 use keyring_external::keyring::check_copies;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -210,6 +210,7 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
     host.allow_same_device = config.allow_same_device;
     host.read_only = config.read_only;
     host.auto_create = config.auto_create;
+    host.audit = config.audit;
     host.local_manifest = manifest.local;
     Some(Configured { host })
 }
@@ -258,6 +259,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     host.allow_same_device = is_on(site, "allow_same_device", found);
     host.read_only = is_on(site, "read_only", found);
     host.auto_create = is_on(site, "auto_create", found);
+    host.audit = audit(site, found);
     if loaded.line > 0 {
         host.option_file = site.seen(&loaded.file);
     }
@@ -274,6 +276,23 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
         );
     }
     Some(Configured { host })
+}
+
+/// The settings of the audit log.
+fn audit(site: &Site, found: &mut Findings) -> AuditConfig {
+    let value = |name: &str| {
+        site.option(&format!("{PREFIX}{name}")).and_then(|e| e.value.clone()).unwrap_or_default()
+    };
+    let names = ["keyring_external_audit_log", "keyring_external_audit_log_forward"];
+    AuditConfig::parse(value("audit-log").into(), &value("audit-log-forward"), names).unwrap_or_else(|e| {
+        let line = ["audit-log-forward", "audit-log"]
+            .iter()
+            .find_map(|name| site.option(&format!("{PREFIX}{name}")));
+        let file = line.map(|line| line.file.clone()).unwrap_or_default();
+        let fix = format!("correct that option in {}", line.map(OptionLine::place).unwrap_or_default());
+        found.error("plugin-options", &file, e.to_string(), "The plugin refuses to load.", &[fix]);
+        AuditConfig::default()
+    })
 }
 
 /// Whether the server ends if it cannot open the keyring.

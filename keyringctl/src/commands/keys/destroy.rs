@@ -5,7 +5,6 @@ use super::args::{KeyringArgs, keyring_and_ids};
 use super::dates::DAY;
 use super::judge::JudgedKey;
 use super::kept::{self, KeptFile};
-use super::trail::{self, Event};
 use super::{opened, running, sources};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
@@ -45,6 +44,10 @@ pub(super) struct Args {
     /// Days for which the keys must have been retired. The audit log names the number
     #[arg(long, value_name = "DAYS", default_value_t = WAIT)]
     min_wait: u64,
+    /// Renew the data key even if the audit log that the keyring notes cannot be written: its earlier lines can then be
+    /// checked only by the lines after them
+    #[arg(long)]
+    without_audit_log: bool,
     #[command(flatten)]
     keyring: KeyringArgs,
     #[command(flatten)]
@@ -86,8 +89,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let [reason, ..] = &not_reached(&target)[..] {
         return Err(Error::Usage(format!("nothing was changed: {reason}")));
     }
-    let event = Event::Destroyed { min_wait: args.min_wait };
-    trail::around(&target, event, &ids, || Ok(target.keyring.destroy(&names, by, &verifiers)?))?;
+    if args.without_audit_log {
+        target.keyring.allow_rekey_without_audit_log();
+    }
+    target.keyring.destroy(&names, by, args.min_wait, &verifiers)?;
     let generation = target.keyring.status().generation;
     for id in &ids {
         out.line(format_args!("destroyed: {}", id.shown()));

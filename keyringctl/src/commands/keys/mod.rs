@@ -16,7 +16,6 @@ mod retire;
 mod running;
 mod show;
 mod sources;
-mod trail;
 
 pub(super) use of_server::ServerNeeds;
 

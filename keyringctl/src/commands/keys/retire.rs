@@ -2,7 +2,6 @@
 //! `keyringctl keys retire` and `unretire`.
 
 use super::args::{KeyringArgs, keyring_and_ids};
-use super::trail::{self, Event};
 use super::{opened, sources};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
@@ -82,7 +81,7 @@ pub(super) fn retire(args: &RetireArgs, out: &mut Output) -> Result<Verdict> {
     }
     target.bring_up_to_date()?;
     let at = NonZeroU64::new(now()).unwrap_or(NonZeroU64::MIN);
-    trail::around(&target, Event::Retired, &ids, || Ok(target.keyring.retire(&opened::names(&ids)?, at)?))?;
+    target.keyring.retire(&opened::names(&ids)?, at)?;
     for id in &ids {
         out.line(format_args!("retired: {}", id.shown()));
     }
@@ -115,7 +114,7 @@ pub(super) fn unretire(args: &UnretireArgs, out: &mut Output) -> Result<Verdict>
         return Ok(Verdict::Fine);
     }
     target.bring_up_to_date()?;
-    trail::around(&target, Event::Unretired, &ids, || Ok(target.keyring.unretire(&opened::names(&ids)?)?))?;
+    target.keyring.unretire(&opened::names(&ids)?)?;
     for id in &ids {
         out.line(format_args!("no longer retired: {}", id.shown()));
     }

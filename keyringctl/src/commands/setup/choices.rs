@@ -84,6 +84,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
         allow_same_device: same_device.unwrap_or(false),
         read_only: configured.is_some_and(|h| h.read_only),
         auto_create: configured.is_some_and(|h| h.auto_create),
+        audit: configured.map(|h| h.audit.clone()).unwrap_or_default(),
         credential,
         option_file: placement::option_file(args, site)?,
         local_manifest,

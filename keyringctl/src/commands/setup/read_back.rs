@@ -128,6 +128,11 @@ fn differences(site: &Site, planned: &Host, found: &Configured) -> Vec<String> {
     compare("wait", planned.wait.to_string(), host.wait.to_string());
     compare("allow-same-device", planned.allow_same_device.to_string(), host.allow_same_device.to_string());
     compare("read-only", planned.read_only.to_string(), host.read_only.to_string());
+    let log = |host: &Host| {
+        let path = host.audit.path.as_ref().map_or_else(|| "none".to_owned(), |path| path.shown());
+        format!("{path} {}", host.audit.forward.name()).trim_end().to_owned()
+    };
+    compare("audit-log", log(planned), log(host));
     compare("auto-create", planned.auto_create.to_string(), host.auto_create.to_string());
     all
 }

@@ -8,8 +8,8 @@ use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
 use crate::host::{Host, Way};
 use crate::server::{OptionFiles, OptionLine, below_root};
-use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::config::file::file_in;
+use keyring_external::config::{AuditConfig, DEFAULT_REMOTES};
 use keyring_external::store::places::is_remote;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
@@ -124,6 +124,7 @@ impl Site {
             allow_same_device: false,
             read_only: false,
             auto_create: false,
+            audit: AuditConfig::default(),
             unlock,
             credential: None,
             mysqld: self.mysqld.clone(),

@@ -3,6 +3,7 @@
 
 use super::args::Args;
 use super::server_slot::{self, Written};
+use crate::commands::audit_trail;
 use crate::commands::consent::{Decision, Effect, Plan};
 use crate::commands::copies::Copies;
 use crate::commands::outdated;
@@ -104,6 +105,7 @@ pub(super) fn run(
     if args.consent.ask(&plan, out)? == Decision::DryRun {
         return Ok(Merged::NothingWritten(Verdict::Fine));
     }
+    audit_trail::attach(merging.here());
     let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;
     for path in paths {
         // Read the copies back from the volumes. All of them have the slots of the first copy now.

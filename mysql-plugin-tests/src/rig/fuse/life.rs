@@ -7,7 +7,7 @@ use super::volume::Fuse;
 use crate::common::sim::Sim;
 use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};
-use keyring_external::config::{Config, DEFAULT_REMOTES};
+use keyring_external::config::{AuditConfig, Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal, Result};
 use keyring_external::keyring::{Keyring, Trust, load};
 use keyring_external::store::file::fs::Fs;
@@ -148,6 +148,7 @@ impl Life {
             allow_same_device: false,
             auto_create: false,
             wait: 0,
+            audit: AuditConfig::default(),
             datadir: Some(self.datadir.path().to_owned()),
         }
     }

@@ -2,7 +2,7 @@
 //! A program beside the server that generates keys in the same keyring without a pause, whatever fails, and tells of
 //! each whether it was acknowledged, its bytes, and how long it waited.
 
-use keyring_external::config::Config;
+use keyring_external::config::{AuditConfig, Config};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring as Open, Trust};
 use keyring_external::store::file::fs::Fs;
@@ -41,6 +41,7 @@ pub fn work_if_asked() -> Option<ExitCode> {
         allow_same_device: true,
         auto_create: false,
         wait: 0,
+        audit: AuditConfig::default(),
         datadir: None,
     };
     // As a server opens it: it adopts what another program changes.

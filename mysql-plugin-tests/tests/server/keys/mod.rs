@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Keys on a server in everyday use: rotation, threads, cost, memory, key slots, the component, status.
 
+pub mod audit_log;
 pub mod clear_text;
 pub mod component;
 pub mod cost;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 struct Start {
     file: &'static str,
     line: &'static [&'static str],
-    shows: [(&'static str, &'static str); 6],
+    shows: [(&'static str, &'static str); 8],
     /// What the error log says of it.
     log: &'static [&'static str],
 }
@@ -89,9 +89,11 @@ const fn values(
     read_only: &'static str,
     wait: &'static str,
     min_copies: &'static str,
-) -> [(&'static str, &'static str); 6] {
+) -> [(&'static str, &'static str); 8] {
     [
         ("keyring_external_allow_same_device", same_device),
+        ("keyring_external_audit_log", ""),
+        ("keyring_external_audit_log_forward", ""),
         ("keyring_external_auto_create", auto_create),
         ("keyring_external_min_copies", min_copies),
         ("keyring_external_read_only", read_only),

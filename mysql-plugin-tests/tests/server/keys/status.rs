@@ -9,8 +9,9 @@ use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume};
 use std::collections::BTreeMap;
 
 const TEXTS: [&str; 4] = ["copies", "id", "last_error", "state"];
-const NUMBERS: [&str; 9] = [
+const NUMBERS: [&str; 10] = [
     "attached",
+    "audit_failures",
     "copies_configured",
     "copies_current",
     "failures",

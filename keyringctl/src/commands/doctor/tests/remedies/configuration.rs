@@ -102,6 +102,7 @@ fn options(all: &mut Followed) {
         ("keyring_external_wait = soon", "is not a number"),
         ("keyring_external_min_copies = 3", "min_copies is 3"),
         ("keyring_external_unlock = fil:x", "unknown kind"),
+        ("keyring_external_audit_log = audit.log", "must be the absolute path"),
         ("keyring_external_mirorrs = /mnt/b/keys/main.keyring", "has no option"),
     ] {
         let guest = plugin();

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The audit log that commands write, and its verification.
+
+use super::{Place, UNLOCK};
+use serde_json::Value;
+use std::fs;
+
+const LOG: &str = "--audit-log DIR/audit.log";
+const NO_SERVER: &str = "--option-file DIR/none.cnf --mysqld DIR/none/mysqld";
+
+fn place() -> Place {
+    let place = Place::with_keyring();
+    place.write("none.cnf", b"[mysqld]\n");
+    place
+}
+
+fn fine(place: &Place, line: &str) -> String {
+    let ended = place.run(line);
+    assert_eq!(ended.code, 0, "{line}: {}{}", ended.stdout, ended.stderr);
+    ended.stdout
+}
+
+fn lines(place: &Place, log: &str) -> Vec<Value> {
+    let text = fs::read_to_string(place.path(log)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn verify(place: &Place, more: &str) -> (i32, String) {
+    let ended = place.run(&format!("audit verify DIR/audit.log DIR/main.keyring {UNLOCK} {more}"));
+    (ended.code, format!("{}{}", ended.stdout, ended.stderr))
+}
+
+#[test]
+fn a_command_writes_who_did_what_and_no_secret() {
+    let place = place();
+    let add = format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase --name administrator {LOG}");
+    fine(&place, &add);
+    let all = lines(&place, "audit.log");
+    let events: Vec<_> = all.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    // What opening the keyring left to be made durable is written first.
+    assert_eq!((events[0], events[1]), ("segment_started", "opened"));
+    let added = all.last().unwrap();
+    assert_eq!(
+        (&added["event"], &added["slot"], &added["slot_name"]),
+        (&"slot_added".into(), &3.into(), &"administrator".into())
+    );
+    let who = &added["who"];
+    assert_eq!((&who["program"], &who["command"]), (&"keyringctl".into(), &"slot add".into()));
+    assert!(who["uid"].is_u64() && who["terminal"] == false, "{who}");
+    let options = who["options"].to_string();
+    assert!(options.contains("--name=administrator") && options.contains("--unlock"), "{options}");
+    let text = fs::read_to_string(place.path("audit.log")).unwrap();
+    assert!(!text.contains("correct horse") && !text.contains("/phrase"), "{text}");
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && said.contains("compared with the note in the keyring"), "{said}");
+    // The verification writes no line.
+    assert_eq!(lines(&place, "audit.log").len(), all.len());
+}
+
+#[test]
+fn a_log_that_was_touched_is_found_and_so_is_one_that_was_cut() {
+    let place = place();
+    for name in ["a", "b", "c"] {
+        fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery --name {name} {LOG}"));
+    }
+    let log = place.path("audit.log");
+    let whole = fs::read_to_string(&log).unwrap();
+    let all: Vec<&str> = whole.lines().collect();
+    let count = all.len();
+    let with = |text: String| {
+        fs::write(&log, text).unwrap();
+        let found = verify(&place, "");
+        assert_eq!(found.0, 1, "{}", found.1);
+        found.1
+    };
+    let changed = with(whole.replacen("slot_added", "slot_addee", 1));
+    let at = 1 + all.iter().position(|line| line.contains("slot_added")).unwrap();
+    assert!(changed.contains(&format!("audit.log line {at}: the line was changed")), "{changed}");
+    let cut = with(all[..count - 1].join("\n") + "\n");
+    assert!(cut.contains(&format!("missing at the end: number {count}")), "{cut}");
+    let missing = with([&all[..2], &all[3..]].concat().join("\n") + "\n");
+    assert!(missing.contains("line 3: before it, lines are missing: number 3"), "{missing}");
+    // Without the secret, too.
+    let ended = place.run("audit verify DIR/audit.log DIR/main.keyring --without-secret");
+    assert!(
+        ended.code == 1 && ended.stdout.contains("checked only by the hashes"),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+    // The log alone says what it could not be compared with.
+    fs::write(&log, &whole).unwrap();
+    let alone = fine(&place, "audit verify DIR/audit.log");
+    assert!(alone.contains("not compared with a keyring"), "{alone}");
+    let ended = place.run(&format!("audit verify DIR/audit.log DIR/main.keyring {UNLOCK} --json"));
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&document["fine"], &document["logs"][0]["by_mac"]), (&true.into(), &count.into()));
+}
+
+#[test]
+fn lines_stay_verifiable_after_a_renewal_which_needs_the_log() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let refused = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --yes {NO_SERVER}"));
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--without-audit-log"), "{}", refused.stderr);
+    // Another log does not do.
+    let other = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --yes --audit-log DIR/other.log"));
+    assert_eq!(other.code, 2, "{}", other.stderr);
+    fine(&place, &format!("rekey DIR/main.keyring {UNLOCK} --yes {LOG}"));
+    fine(&place, &format!("slot remove DIR/main.keyring 2 {UNLOCK} --yes {LOG}"));
+    let ended = place.run(&format!("audit verify DIR/audit.log DIR/main.keyring {UNLOCK} --json"));
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let log = &document["logs"][0];
+    assert_eq!((ended.code, &log["by_mac"]), (0, &log["lines"]), "{document}");
+    // Renewed without the log, the earlier lines are checked by the later ones.
+    fine(&place, &format!("rekey DIR/main.keyring {UNLOCK} --yes --without-audit-log {NO_SERVER}"));
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && !said.contains(" 0 by the hash"), "{said}");
+}
+
+#[test]
+fn a_log_is_shown_by_time_event_and_key() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let shown = fine(&place, "audit show DIR/audit.log --event slot_added");
+    assert!(shown.contains("slot_added") && shown.contains("1 line") && !shown.contains("opened"), "{shown}");
+    let none = fine(&place, "audit show DIR/audit.log --until 2020-01-01 --json");
+    let document: Value = serde_json::from_str(&none).unwrap();
+    assert_eq!(document["lines"], Value::Array(Vec::new()));
+}
+
+/// The command does what it was asked to, and says that its log cannot be written.
+#[test]
+fn a_log_that_cannot_be_written_stops_no_command() {
+    let place = place();
+    let ended = place
+        .run(&format!("slot add DIR/main.keyring {UNLOCK} --new-recovery --audit-log DIR/none/audit.log"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot write the audit log DIR/none/audit.log"), "{}", ended.stderr);
+}

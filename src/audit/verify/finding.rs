@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is wrong with a log, or remarkable in it.
+
+use crate::format::log_note::LogNote;
+use serde::Serialize;
+
+/// Where a line is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Place {
+    /// Which of the files, counted from 0.
+    pub file: usize,
+    /// Which line of it, counted from 1.
+    pub line: usize,
+}
+
+/// A kind of finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// The line was changed, or is no line of this log.
+    Changed,
+    /// Of two lines, one was changed; without the secret it is not known which.
+    ChangedOneOfTwo,
+    /// A line does not continue the line before it, although its number does.
+    Contradicts,
+    /// Lines are missing.
+    Missing,
+    /// The line stands after a later one.
+    Moved,
+    /// The line was there before.
+    Repeated,
+    /// The last line is incomplete.
+    Incomplete,
+    /// Lines are missing at the end: the keyring notes a later one.
+    CutAtEnd,
+    /// The line is not the one that the keyring notes.
+    DiffersFromNote,
+    /// The keyring notes a line of a log that was not given.
+    NotedLogNotGiven,
+    /// The log began when the keyring noted a line of another log, which was not given.
+    EarlierLogNotGiven,
+    /// Earlier lines are in files that were not given.
+    EarlierNotGiven,
+    /// An interrupted write left an incomplete line.
+    Interrupted,
+    /// Lines could not be written.
+    Unwritten,
+    /// The change that the line announced is not confirmed: the program ended, or it failed without saying so.
+    Unconfirmed,
+}
+
+/// A finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What it is.
+    pub trouble: Trouble,
+    /// The line that it is about, or before which lines are missing.
+    pub place: Option<Place>,
+    /// The numbers of the lines that it is about: the first and the last.
+    pub seqs: Option<(u64, u64)>,
+    /// How many lines it is about, if not all of these numbers.
+    pub count: Option<u64>,
+    /// Since when and until when, as far as the lines around it tell.
+    pub times: (Option<String>, Option<String>),
+    /// More, for people.
+    pub detail: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn new(trouble: Trouble) -> Self {
+        Self { trouble, place: None, seqs: None, count: None, times: (None, None), detail: None }
+    }
+
+    pub(super) fn at(trouble: Trouble, place: Place) -> Self {
+        Self { place: Some(place), ..Self::new(trouble) }
+    }
+
+    pub(super) fn of_note(trouble: Trouble, note: LogNote) -> Self {
+        Self { seqs: Some((note.seq, note.seq)), ..Self::new(trouble) }
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Verifies whole logs.
+
+use super::finding::{Finding, Place, Trouble};
+use super::input::{Known, Physical};
+use super::order;
+use super::status::{self, Status};
+use crate::audit::line::{Line, hash};
+use crate::format::log_note::LOG_ID_LEN;
+use uuid::Uuid;
+
+/// How the MAC of the lines was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Lines.
+    pub lines: usize,
+    /// Lines whose MAC was verified.
+    pub authentic: usize,
+    /// Lines that have no MAC, or one of another keyring or of a data key that is not known. The chain of hashes covers
+    /// them.
+    pub by_chain: usize,
+}
+
+/// What was found out about one log.
+#[derive(Debug)]
+pub struct Verification {
+    /// The id of the log.
+    pub log: [u8; LOG_ID_LEN],
+    /// How many lines were checked, and how.
+    pub counts: Counts,
+    /// The first and the last line that can be read, with their times.
+    pub range: Option<(Bound, Bound)>,
+    /// Whether the note of the keyring belongs to this log and was compared.
+    pub compared_with_note: bool,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What is remarkable, but not wrong.
+    pub remarks: Vec<Finding>,
+}
+
+/// One end of a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// The number of the line.
+    pub seq: u64,
+    /// Its time.
+    pub time: String,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn is_fine(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// The files of one log: the number of their first line, and which file it is.
+type Segments = Vec<(u64, usize)>;
+
+/// Verifies the logs in these files, which may be segments of one log, in any order. Returns one result for each log, and
+/// the files without any readable line.
+pub fn verify(files: &[Vec<u8>], known: &Known) -> (Vec<Verification>, Vec<usize>) {
+    let mut logs: Vec<([u8; LOG_ID_LEN], Segments)> = Vec::new();
+    let mut unreadable = Vec::new();
+    for (index, bytes) in files.iter().enumerate() {
+        let Some((log, first)) = log_of(bytes) else {
+            unreadable.extend((!bytes.is_empty()).then_some(index));
+            continue;
+        };
+        match logs.iter_mut().find(|(known, _)| *known == log) {
+            Some((_, segments)) => segments.push((first, index)),
+            None => logs.push((log, vec![(first, index)])),
+        }
+    }
+    let known_logs: Vec<_> = logs.iter().map(|(log, _)| *log).collect();
+    let mut all: Vec<_> = logs
+        .into_iter()
+        .map(|(log, mut segments)| {
+            segments.sort_unstable();
+            let order: Vec<usize> = segments.into_iter().map(|(_, index)| index).collect();
+            verify_log(log, &lines(files, &order), known, &known_logs)
+        })
+        .collect();
+    // A keyring that notes another log has no lines in these.
+    if let (Some(note), false) =
+        (known.note, known_logs.iter().any(|log| known.note.is_some_and(|n| n.log == *log)))
+        && let Some(first) = all.first_mut()
+    {
+        first.findings.push(Finding::of_note(Trouble::NotedLogNotGiven, note));
+    }
+    (all, unreadable)
+}
+
+/// The log that most lines of a file belong to, and the number of the first of them. `None` if it has no lines.
+fn log_of(bytes: &[u8]) -> Option<([u8; LOG_ID_LEN], u64)> {
+    let mut logs: Vec<([u8; LOG_ID_LEN], u64, usize)> = Vec::new();
+    for line in bytes.split(|b| *b == b'\n').filter_map(Line::parse) {
+        match logs.iter_mut().find(|(log, ..)| *log == line.log) {
+            Some((.., count)) => *count += 1,
+            None => logs.push((line.log, line.seq, 1)),
+        }
+    }
+    logs.into_iter().max_by_key(|(.., count)| *count).map(|(log, first, _)| (log, first))
+}
+
+/// The physical lines of files, in this order.
+fn lines<'a>(files: &'a [Vec<u8>], order: &[usize]) -> Vec<Physical<'a>> {
+    let mut all = Vec::new();
+    for file in order {
+        let bytes = files.get(*file).map_or(&[][..], Vec::as_slice);
+        for (index, piece) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+            let ended = piece.ends_with(b"\n");
+            let bytes = piece.strip_suffix(b"\n").unwrap_or(piece);
+            all.push(Physical {
+                place: Place { file: *file, line: index + 1 },
+                bytes,
+                ended,
+                line: Line::parse(bytes),
+            });
+        }
+    }
+    all
+}
+
+fn verify_log(
+    log: [u8; LOG_ID_LEN],
+    lines: &[Physical<'_>],
+    known: &Known,
+    given: &[[u8; LOG_ID_LEN]],
+) -> Verification {
+    let statuses = status::statuses(&log, lines, known);
+    let count = |wanted: Status| statuses.iter().filter(|status| **status == wanted).count();
+    let counts =
+        Counts { lines: lines.len(), authentic: count(Status::Authentic), by_chain: count(Status::ByChain) };
+    let (mut findings, mut remarks) = order::findings(lines, &statuses);
+    let trusted =
+        || lines.iter().zip(&statuses).filter(|(_, status)| status.is_trusted()).map(|(line, _)| line);
+    let bound = |line: &Line| Bound { seq: line.seq, time: line.text("time").unwrap_or_default().to_owned() };
+    let parsed = || trusted().filter_map(|line| line.line.as_ref());
+    let range = parsed().min_by_key(|line| line.seq).zip(parsed().max_by_key(|line| line.seq));
+    let last = range.map(|(_, last)| last.seq);
+    let note = known.note.filter(|note| note.log == log);
+    if let Some(note) = note {
+        let noted = lines.iter().zip(&statuses).find(|(line, status)| {
+            status.is_trusted() && line.line.as_ref().is_some_and(|l| l.seq == note.seq)
+        });
+        match noted {
+            Some((line, status)) if hash(line.bytes) != note.hash => {
+                let is_authentic = *status == Status::Authentic;
+                let trouble = if is_authentic { Trouble::DiffersFromNote } else { Trouble::Changed };
+                if !findings.iter().any(|f| f.place == Some(line.place)) {
+                    findings.push(Finding { place: Some(line.place), ..Finding::of_note(trouble, note) });
+                }
+            }
+            Some(_) => {}
+            None => {
+                if last.is_none_or(|last| last < note.seq) {
+                    let from = last.map_or(1, |last| last + 1);
+                    findings.push(Finding {
+                        seqs: Some((from, note.seq)),
+                        ..Finding::of_note(Trouble::CutAtEnd, note)
+                    });
+                }
+            }
+        }
+    }
+    if let Some((first, _)) = range {
+        if first.seq > 1 {
+            remarks
+                .push(Finding { seqs: Some((1, first.seq - 1)), ..Finding::new(Trouble::EarlierNotGiven) });
+        }
+        let before = first.fields.get("keyring_notes").and_then(|noted| noted.get("log")?.as_str());
+        if let Some(before) = before.and_then(|id| Uuid::parse_str(id).ok())
+            && !given.contains(before.as_bytes())
+        {
+            let place = trusted()
+                .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
+                .map(|l| l.place);
+            findings.push(Finding {
+                place,
+                detail: Some(before.to_string()),
+                ..Finding::new(Trouble::EarlierLogNotGiven)
+            });
+        }
+    }
+    remarks.extend(order::unconfirmed(lines, &statuses, note));
+    Verification {
+        log,
+        counts,
+        range: range.map(|(first, last)| (bound(first), bound(last))),
+        compared_with_note: note.is_some(),
+        findings,
+        remarks,
+    }
+}
