@@ -15,7 +15,9 @@ use keys::{
     audit_log, clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads,
 };
 use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
-use tools::{backup, check, container, drill, encrypt, migrate_offline, report, setup, verify_datadir};
+use tools::{
+    backup, check, container, drill, encrypt, migrate_offline, report, retention, setup, verify_datadir,
+};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -71,6 +73,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
     ("check::states_of_the_component", Nothing, check::states_of_the_component),
     ("check::failed_reload", Nothing, check::failed_reload),
+    ("retention::from_need_to_destruction", Nothing, retention::from_need_to_destruction),
+    ("retention::killed_while_destroying", Nothing, retention::killed_while_destroying),
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),

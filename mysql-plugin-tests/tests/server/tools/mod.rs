@@ -10,5 +10,6 @@ pub mod drill;
 pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;
+pub mod retention;
 pub mod setup;
 pub mod verify_datadir;
