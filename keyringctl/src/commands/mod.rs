@@ -206,7 +206,7 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<(Cli, String), clap::Error> {
     let width = terminal::width_for_help(&std::io::stdout());
     let command = help::with_examples(Cli::command()).term_width(width).color(color_given().into());
-    let matches = command.try_get_matches()?;
+    let matches = command.try_get_matches_from(slot::in_full(std::env::args_os()))?;
     let (mut command, mut names) = (&matches, Vec::new());
     while let Some((name, sub)) = command.subcommand() {
         names.push(name);

@@ -42,6 +42,8 @@ enum Command {
     Remove(remove::Args),
 }
 
+pub(super) use add::in_full;
+
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     match &args.command {
         Command::List { copies } => {

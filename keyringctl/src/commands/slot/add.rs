@@ -12,7 +12,9 @@ use keyring_external::custodians::Custodians;
 use keyring_external::format::layout::SLOT_NAME_LEN;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Add an unlock slot for a passphrase, a secret file, a new recovery key or custodians
 ///
@@ -36,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, group = "added")]
     new_recovery: bool,
     /// Create shares for custodians (shown only once), such as 2-of-3: 3 people get a share each, and any 2 of them can
-    /// unlock the keyring together, but none alone. At most 16
+    /// unlock the keyring together, but none alone. At most 16. --custodians 2-of-3 means the same, as in init
     #[arg(long, value_name = "K-of-N", group = "added")]
     new_custodians: Option<Custodians>,
     /// Write each share to a printable page of its own in this directory (HTML for A4, with a QR code), instead of showing
@@ -46,6 +48,27 @@ pub(super) struct Args {
     /// Name of the slot; readable without the secret [default: "recovery key" or "custodians" for these, otherwise "added"]
     #[arg(long, value_name = "TEXT", value_parser = slot_name)]
     name: Option<String>,
+}
+
+/// The words of a command line, with `slot add --custodians 2-of-3` spelled in full. Without a number that option says what
+/// unlocks the keyring, as in all commands, and clap cannot tell `--custodians KEYRING` from one with a number.
+pub(in crate::commands) fn in_full(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const OPTION: &str = "--custodians";
+    let mut words: Vec<_> = words.collect();
+    let is_slot_add = words.windows(2).any(|two| two[0] == "slot" && two[1] == "add");
+    let numbers = |word: &OsString| word.to_str().is_some_and(|text| Custodians::from_str(text).is_ok());
+    for i in 0..if is_slot_add { words.len() } else { 0 } {
+        if words[i] == "--" {
+            break;
+        }
+        let joined = words[i].to_str().and_then(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
+        if let Some(number) = joined {
+            words[i] = format!("--new-custodians={number}").into();
+        } else if words[i] == OPTION && words.get(i + 1).is_some_and(numbers) {
+            words[i] = "--new-custodians".into();
+        }
+    }
+    words
 }
 
 /// A name that fits into a slot.
@@ -170,4 +193,31 @@ fn undo_unless<E: std::fmt::Display>(
              terminal, or to a file that only you can read"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custodians_with_a_number_are_new_ones() {
+        let full = |text: &str| {
+            let words = in_full(text.split(' ').map(OsString::from));
+            words.join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+        };
+        for (given, meant) in [
+            ("k slot add K --custodians 2-of-3", "k slot add K --new-custodians 2-of-3"),
+            ("k slot add --custodians=3-of-5 K", "k slot add --new-custodians=3-of-5 K"),
+            ("k slot add K --custodians=x", "k slot add K --new-custodians=x"),
+            (
+                "k --json slot add --custodians K --custodians 2-of-3",
+                "k --json slot add --custodians K --new-custodians 2-of-3",
+            ),
+            ("k slot add --custodians K --new file:s", "k slot add --custodians K --new file:s"),
+            ("k slot add -- --custodians 2-of-3", "k slot add -- --custodians 2-of-3"),
+            ("k list --custodians 2-of-3", "k list --custodians 2-of-3"),
+        ] {
+            assert_eq!(full(given), meant);
+        }
+    }
 }
