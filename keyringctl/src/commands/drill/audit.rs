@@ -5,9 +5,11 @@ use super::outcome::Outcome;
 use crate::commands::audit_trail;
 use crate::show::Shown;
 use keyring_external::audit::{Event, EventKind};
+use keyring_external::keyring::Keyring;
 
-/// Adds the result to the audit log, if there is one. The drill's keyring is a copy: the line belongs to none.
-pub(super) fn tell(outcome: &Outcome) {
+/// Adds the result to the audit log, if there is one. The line is authenticated with the keyring that the backup belongs to;
+/// that of a dump which got a new keyring belongs to none.
+pub(super) fn tell(outcome: &Outcome, keyring: Option<&Keyring>) {
     let Some(log) = audit_trail::log() else { return };
     let result = if outcome.passed { "passed" } else { "failed" };
     let event = Event::new(EventKind::Drill)
@@ -15,6 +17,12 @@ pub(super) fn tell(outcome: &Outcome) {
         .with("backup", outcome.backup.exact())
         .with("tables", outcome.tables)
         .with("rows", outcome.rows);
-    // A log that cannot be written has told so.
-    let _ = log.write(None, &event);
+    match keyring {
+        Some(keyring) => {
+            keyring.audit_to(log);
+            keyring.record(&event);
+        }
+        // A log that cannot be written has told so.
+        None => drop(log.write(None, &event)),
+    }
 }

@@ -126,7 +126,7 @@ pub(super) fn run(args: &DrillArgs, out: &mut Output) -> Result<Verdict> {
         outcome.faults.push("the backup holds no table".to_owned());
     }
     let added = history.map(|history| history.add(&DrillEntry::of(&outcome))).transpose();
-    audit::tell(&outcome);
+    audit::tell(&outcome, replica.keyring.as_ref());
     outcome.print(out);
     out.document(&outcome);
     added?;

@@ -192,8 +192,14 @@ pub fn a_copy_and_its_faults() {
     copy(&host.datadir(), &backup);
     let bytes = snapshot(&backup, &keyring);
 
-    let good = drills.drill(&backup, Some(&keyring), &["--record", text(&recorded)]);
+    let log = drills.path("audit.log");
+    let good =
+        drills.drill(&backup, Some(&keyring), &["--record", text(&recorded), "--audit-log", text(&log)]);
     good.passed();
+    // The line in the audit log is authenticated.
+    let lines = fs::read_to_string(&log).unwrap();
+    let line: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert!(line["event"] == "drill" && line["result"] == "passed" && line["mac"] != "none", "{lines}");
     let comparison = &good.document["comparison"];
     assert!(comparison["moment"] == "same" && comparison["same"] == 3, "{}", good.all);
     assert!(
