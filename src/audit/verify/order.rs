@@ -7,7 +7,7 @@ use super::status::Status;
 use crate::audit::event::EventKind;
 use crate::audit::line::{Line, hash};
 use crate::format::log_note::LogNote;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A line that can be relied on.
 #[derive(Clone, Copy)]
@@ -179,9 +179,10 @@ pub(super) fn unconfirmed(
         let name = line.text("event");
         EventKind::all().any(|kind| kind.is_change() && Some(kind.name()) == name)
     };
-    let noted: Vec<u64> =
+    let present: HashSet<u64> = trusted.iter().map(|(_, line)| line.seq).collect();
+    let noted: HashSet<u64> =
         trusted.iter().filter_map(|(_, line)| line.number("noted")).chain(note.map(|n| n.seq)).collect();
-    let failed: Vec<u64> = trusted
+    let failed: HashSet<u64> = trusted
         .iter()
         .filter(|(_, line)| line.text("event") == Some(EventKind::ChangeFailed.name()))
         .filter_map(|(_, line)| line.number("line"))
@@ -192,6 +193,10 @@ pub(super) fn unconfirmed(
     trusted
         .iter()
         .filter(|(_, line)| is_change(line) && !noted.contains(&line.seq) && !failed.contains(&line.seq))
+        // The line after it would tell.
+        .filter(|(_, line)| {
+            note.is_none_or(|note| note.seq <= line.seq) || present.contains(&(line.seq.saturating_add(1)))
+        })
         .filter(|(_, line)| {
             note.is_some() || highest.is_some_and(|high| high > line.seq) && Some(line.seq) != last
         })

@@ -276,6 +276,8 @@ fn a_log_cut_at_every_place_is_found() {
     for len in first..bytes.len() {
         let found = check(bytes[..len].to_vec(), &known);
         assert!(!found.is_fine(), "cut at {len}");
+        // What the missing lines would confirm is not told apart.
+        assert!(found.remarks.iter().all(|r| r.trouble != Trouble::Unconfirmed), "cut at {len}: {found:?}");
         let whole = bytes[..len].iter().filter(|b| **b == b'\n').count();
         if !bytes[..len].ends_with(b"\n") {
             let place = Some(Place { file: 0, line: whole + 1 });
