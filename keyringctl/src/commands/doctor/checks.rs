@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 59] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 60] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -66,6 +66,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 59] = [
     ("keys-in-clear", "no file of another keyring holds unencrypted keys"),
     ("auto-create", "auto_create is OFF"),
     ("read-only", "read_only is OFF"),
+    ("audit-log", "mysqld can write the audit log, and other users cannot"),
     ("server", "the running server answers"),
     ("server-state", "the keyring of the running server is ATTACHED"),
     ("server-keyring", "the running server uses the configured keyring"),

@@ -2,6 +2,7 @@
 //! `keyringctl doctor`: checks everything that a server's keyring depends on, and says how to fix what is wrong.
 
 mod apparmor;
+mod audit_log;
 mod checks;
 pub(super) mod configured;
 mod copies;
@@ -116,6 +117,7 @@ fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
         apparmor::check(view, found);
         selinux::check(view, found);
         systemd::check(view, found);
+        audit_log::check(view, found);
     }
     leftovers::check(site, view.map(|l| &l.host), found);
 }

@@ -10,6 +10,7 @@ pub(super) fn follow(all: &mut Followed) {
     option_files(all);
     not_loaded(all);
     libraries(all);
+    audit_log(all);
     leftovers(all);
 }
 
@@ -213,6 +214,24 @@ fn libraries(all: &mut Followed) {
     all.fix(&guest, "library", "the same file under two names", 0, &nothing);
     fs::remove_file(guest.at(LIBRARY)).unwrap();
     all.fix(&guest, "library", "does not exist", 0, &|guest| guest.write(LIBRARY, "a library"));
+}
+
+fn audit_log(all: &mut Followed) {
+    let log = "var/log/mysql/audit.log";
+    let own = |guest: &Guest, path: &str| std::os::unix::fs::chown(guest.at(path), Some(0), Some(0)).unwrap();
+    let guest = with_account(component());
+    replace(&guest, CNF, "\"unlock\"", "\"audit_log\": \"/var/log/mysql/audit.log\", \"unlock\"");
+    all.fix(&guest, "audit-log", "does not exist", 0, &nothing);
+    own(&guest, "var/log/mysql");
+    all.fix(&guest, "audit-log", "no permission to create the audit log", 0, &nothing);
+    guest.write(log, "");
+    own(&guest, log);
+    all.fix(&guest, "audit-log", "no permission to write the audit log", 0, &nothing);
+    guest.chmod(log, 0o666);
+    all.fix(&guest, "audit-log", "other users can change", 0, &nothing);
+    fs::remove_file(guest.at(log)).unwrap();
+    fs::create_dir(guest.at(log)).unwrap();
+    all.fix(&guest, "audit-log", "is not a regular file", 0, &nothing);
 }
 
 fn leftovers(all: &mut Followed) {
