@@ -157,8 +157,7 @@ fn choose_custodians(
         };
     }
     if args.recovery.custodians.is_none() {
-        let question = "What unlocks the keyring if the unlock secret is lost: a recovery key (key), or the shares of custodians, \
-                        such as 2-of-3 (3 people, any 2 of them together, none alone)";
+        let question = "If the secret is lost: recovery key (key), or custodians (as 2-of-3)";
         return prompt.checked(question, "key", |typed| match typed {
             "key" => Ok(None),
             typed => typed.parse().map(Some).map_err(Error::Usage),
