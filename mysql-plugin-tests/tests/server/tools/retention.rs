@@ -145,7 +145,7 @@ pub fn from_need_to_destruction() {
     let unneeded = site.wait_for_unneeded(2);
     let [first, second] = &unneeded[..] else { panic!("{unneeded:?}") };
     let both = [first.clone(), second.clone()];
-    assert_eq!(site.unneeded(&backup), [second.clone()]);
+    assert_eq!(site.unneeded(&backup), std::slice::from_ref(second));
 
     // Refused, with the files that need it; what nothing needs is retired.
     let yes = ["--yes", backup[0], backup[1]];
