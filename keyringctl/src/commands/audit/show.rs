@@ -82,8 +82,18 @@ impl Args {
         self.since.as_deref().is_none_or(|since| time >= since)
             && self.until.as_deref().is_none_or(|until| time < until)
             && (self.event.is_empty() || self.event.iter().any(|event| line.text("event") == Some(event)))
-            && self.key.as_deref().is_none_or(|key| line.text("key") == Some(key))
+            && self.key.as_deref().is_none_or(|key| is_about(line, key))
     }
+}
+
+/// Whether a line is about the key with this id, maybe among others.
+fn is_about(line: &Line, key: &str) -> bool {
+    // Several are named with their users.
+    let alone = format!("'{key}'");
+    let of_user = format!("'{key}' of user ");
+    let several = line.fields.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let mut several = several.filter_map(Value::as_str);
+    line.text("key") == Some(key) || several.any(|name| name == alone || name.starts_with(&of_user))
 }
 
 /// Fields that have a column of their own, or that serve the verification.
@@ -115,4 +125,32 @@ fn row(line: &Line) -> Vec<String> {
     let details: Vec<_> = details.map(|(name, value)| format!("{name}={}", plain(value))).collect();
     let text = |name: &str| line.text(name).unwrap_or_default().to_owned();
     vec![line.seq.to_string(), text("time"), text("event"), who.join(" "), details.join(" ")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyring_external::key::NameRef;
+
+    #[test]
+    fn a_key_is_found_alone_and_among_others() {
+        let line = |field: Value| {
+            let zeros = "0".repeat(64);
+            let rest = format!(r#""prev":"{zeros}","mac":"none"}}"#);
+            let fields = field.to_string();
+            let fields = fields.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
+            let log = "00000000-0000-0000-0000-000000000001";
+            Line::parse(format!(r#"{{"seq":1,"log":"{log}",{fields},{rest}"#).as_bytes()).unwrap()
+        };
+        let named = |user: &str| NameRef::new(b"INNODBKey-1", user.as_bytes()).unwrap().to_string();
+        for field in [
+            json!({ "key": "INNODBKey-1" }),
+            json!({ "keys": ["'INNODBKey-2'", named("")] }),
+            json!({ "keys": [named("anna")] }),
+        ] {
+            let line = line(field);
+            assert!(is_about(&line, "INNODBKey-1"), "{line:?}");
+            assert!(!is_about(&line, "INNODBKey"), "{line:?}");
+        }
+    }
 }
