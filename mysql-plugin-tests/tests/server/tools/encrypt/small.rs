@@ -55,7 +55,10 @@ pub fn refuses_to_start() {
     let host = host().keyring(&keyring);
     let server = started(&host);
     let text = refusal(&host, &["apply"]);
-    assert!(text.contains("no recovery key") && text.contains("nothing was changed"), "{text}");
+    assert!(
+        text.contains("neither a recovery key nor custodians") && text.contains("nothing was changed"),
+        "{text}"
+    );
     server.sql("SET GLOBAL keyring_external_read_only = ON");
     assert!(refusal(&host, &["apply", "--without-second-copy"]).contains("read-only"));
     server.sql("SET GLOBAL keyring_external_read_only = OFF");
