@@ -5,11 +5,13 @@
 use super::bytes::{FieldReader, FieldWriter};
 use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
-use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
+use super::layout::{COMMIT_BLOCK, COMMIT_SLOT_LEN, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
 use super::log_note::{LOG_NOTE_LEN, LogNote};
 
 /// Bytes of a commit slot up to the end of its tag.
 pub const COMMIT_LEN: usize = 96;
+// A head at a remote has as many bytes of it.
+const _: () = assert!(COMMIT_LEN + LOG_NOTE_LEN == COMMIT_SLOT_LEN);
 const MAGIC: &[u8; 8] = b"KXCOMMIT";
 
 /// The acknowledged state of a file.

@@ -8,6 +8,8 @@ use crate::key::{MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER};
 pub const HEADER_LEN: usize = 4096;
 /// Bytes from one commit slot to the next. The part that a slot does not use is zero.
 pub const COMMIT_BLOCK: usize = 4096;
+/// Bytes of a commit slot that it may use: the commit and the note of the audit log.
+pub const COMMIT_SLOT_LEN: usize = 160;
 /// Offset of the first commit slot.
 pub const COMMITS_AT: usize = 2 * HEADER_LEN;
 /// Bytes before the first record: two copies of the header and two commit slots.

@@ -151,6 +151,8 @@ fn the_flags_of_the_variables() {
         ("data", text),
         ("mirrors", text | KX_VAR_READONLY),
         ("remotes", text | KX_VAR_READONLY),
+        ("audit_log", text | KX_VAR_READONLY),
+        ("audit_log_forward", text | KX_VAR_READONLY),
         ("min_copies", number | KX_VAR_READONLY),
         ("unlock", text | KX_VAR_READONLY),
         ("read_only", switch),

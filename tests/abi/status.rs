@@ -17,8 +17,9 @@ const HANG: Duration = Duration::from_secs(120);
 
 /// The names after `Keyring_external_`; those of numbers.
 const TEXTS: [&str; 4] = ["copies", "id", "last_error", "state"];
-const NUMBERS: [&str; 9] = [
+const NUMBERS: [&str; 10] = [
     "attached",
+    "audit_failures",
     "copies_configured",
     "copies_current",
     "failures",

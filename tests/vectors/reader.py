@@ -547,9 +547,9 @@ def compare_head(path):
     """Compares the head of a copy at a remote with the vector of the file that it stands for."""
     lines, given, head = parse(path)
     file = parse(os.path.join(os.path.dirname(path), given["file"]))[2]
-    slots = b"".join(head[at : at + 128].ljust(4096, b"\0") for at in (4096, 4224))
-    identity, sequence, written, count = struct.unpack_from("<16sQQI", head, 4352)
-    pieces = [struct.unpack_from("<QQI", head, 4388 + 20 * index) for index in range(count)]
+    slots = b"".join(head[at : at + 160].ljust(4096, b"\0") for at in (4096, 4256))
+    identity, sequence, written, count = struct.unpack_from("<16sQQI", head, 4416)
+    pieces = [struct.unpack_from("<QQI", head, 4452 + 20 * index) for index in range(count)]
     found = [
         ("file", given["file"]),
         ("identity", identity.hex()),
@@ -557,7 +557,7 @@ def compare_head(path):
         ("written", str(written)),
         *(("piece", f"pieces/{base:016x}-{number:016x} {length}") for base, number, length in pieces),
     ]
-    whole = 16384 + sum(length for _, _, length in pieces) == len(file) and len(head) == 4388 + 20 * count
+    whole = 16384 + sum(length for _, _, length in pieces) == len(file) and len(head) == 4452 + 20 * count
     if found == lines and whole and 2 * head[:4096] + slots == file[:16384]:
         return True
     print(f"{path}: says\n  {lines}\nand this reader found\n  {found}")

@@ -3,12 +3,12 @@
 //! rest. docs/FORMAT.md, "A copy at a remote", is normative.
 
 use super::objects::MAX_OBJECT;
-use crate::format::layout::{COMMIT_BLOCK, COMMITS_AT, FIXED_LEN, HEADER_LEN};
+use crate::format::layout::{COMMIT_BLOCK, COMMIT_SLOT_LEN, COMMITS_AT, FIXED_LEN, HEADER_LEN};
 use crate::store::reading::FrontBytes;
 use std::fmt;
 
 /// Bytes of a commit slot in a head. In a file the rest of the slot's block is zero too.
-const SLOT_LEN: usize = 128;
+const SLOT_LEN: usize = COMMIT_SLOT_LEN;
 /// Bytes of the identity of a copy.
 pub const REPLICA_LEN: usize = 16;
 /// Bytes of a head before the list of pieces.
@@ -240,7 +240,7 @@ mod tests {
     fn a_head_is_written_and_read_back() {
         let bytes = head().encode().unwrap();
         assert_eq!(bytes.len(), HEAD_LEN + 2 * ENTRY_LEN);
-        assert_eq!(HEAD_LEN, 4388);
+        assert_eq!(HEAD_LEN, 4452);
         assert_eq!(Head::decode(&bytes).unwrap(), head());
         assert_eq!(head().file_len(), 16_384 + 262_145);
     }
@@ -297,12 +297,12 @@ mod tests {
     #[test]
     fn a_slot_is_set_where_one_begins() {
         let mut head = head();
-        assert!(head.set_slot((COMMITS_AT + COMMIT_BLOCK) as u64, &[5; 96]));
+        assert!(head.set_slot((COMMITS_AT + COMMIT_BLOCK) as u64, &[5; SLOT_LEN]));
         let front = head.front().0;
-        assert_eq!(front[COMMITS_AT + COMMIT_BLOCK..][..97], [&[5; 96][..], &[0]].concat());
+        assert_eq!(front[COMMITS_AT + COMMIT_BLOCK..][..=SLOT_LEN], [&[5; SLOT_LEN][..], &[0]].concat());
         let was = head.clone();
-        assert!(!head.set_slot(COMMITS_AT as u64 + 1, &[5; 96]));
-        assert!(!head.set_slot(0, &[5; 96]));
+        assert!(!head.set_slot(COMMITS_AT as u64 + 1, &[5; SLOT_LEN]));
+        assert!(!head.set_slot(0, &[5; SLOT_LEN]));
         assert!(!head.set_slot(COMMITS_AT as u64, &[5; SLOT_LEN + 1]));
         assert!(head == was);
     }

@@ -48,7 +48,7 @@ impl ComponentStep<'_> {
             662..664 => {
                 let rows = self.component.rows();
                 assert_eq!(rows.len(), 15);
-                assert_eq!(variables::show().len(), 13);
+                assert_eq!(variables::show().len(), 14);
                 self.actor.calls += 72;
             }
             664 => self.reload(),
