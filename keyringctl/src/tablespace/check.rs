@@ -323,23 +323,9 @@ fn report(
 
 fn unreadable(path: &Path, kind: DataFileKind, e: &io::Error) -> FileReport {
     let why = format!("{e}. Run this as root or as the user that mysqld runs as");
-    FileReport { notes: vec![why], ..unjudged(path, kind, FileState::Unreadable) }
+    FileReport::not_judged(path.to_owned(), kind, FileState::Unreadable, &why)
 }
 
 fn not_checked(path: &Path, why: &str) -> FileReport {
-    FileReport { notes: vec![why.to_owned()], ..unjudged(path, DataFileKind::Other, FileState::NotChecked) }
-}
-
-fn unjudged(path: &Path, kind: DataFileKind, state: FileState) -> FileReport {
-    FileReport {
-        path: path.to_owned(),
-        kind,
-        state,
-        key: None,
-        checked_page: None,
-        by_transfer_key: false,
-        in_clear: false,
-        pages: None,
-        notes: Vec::new(),
-    }
+    FileReport::not_judged(path.to_owned(), DataFileKind::Other, FileState::NotChecked, why)
 }
