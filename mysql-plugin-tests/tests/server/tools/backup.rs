@@ -44,7 +44,8 @@ impl Site {
     }
 }
 
-fn encrypting(host: Host) -> Host {
+/// Encrypts whatever the server can encrypt.
+pub fn encrypting(host: Host) -> Host {
     host.option("--default-table-encryption=ON")
         .option("--innodb-redo-log-encrypt=ON")
         .option("--innodb-undo-log-encrypt=ON")
@@ -52,7 +53,7 @@ fn encrypting(host: Host) -> Host {
 }
 
 /// A host with a copy of a data directory, as on the day after.
-fn restored(data: &Path, keyring: &Keyring) -> Host {
+pub fn restored(data: &Path, keyring: &Keyring) -> Host {
     let host = encrypting(Host::new()).keyring(keyring);
     fs::remove_dir_all(host.datadir()).unwrap();
     run(Command::new("cp").args(["-a", "--sparse=always"]).args([data, &host.datadir()]));
@@ -70,7 +71,8 @@ fn missing(keyring: &Keyring, data: &Path) -> (i32, BTreeSet<String>) {
     (output.status.code().unwrap(), missing.map(|f| f["kind"].as_str().unwrap().to_owned()).collect())
 }
 
-fn write(server: &Server, name: &str) {
+/// Adds a patient.
+pub fn write(server: &Server, name: &str) {
     server.sql(&format!(
         "CREATE DATABASE IF NOT EXISTS clinic;
          CREATE TABLE IF NOT EXISTS clinic.patient (name VARCHAR(99));
@@ -78,7 +80,8 @@ fn write(server: &Server, name: &str) {
     ));
 }
 
-fn names(server: &Server) -> Vec<String> {
+/// All patients.
+pub fn names(server: &Server) -> Vec<String> {
     server.rows("SELECT name FROM clinic.patient ORDER BY name")
 }
 

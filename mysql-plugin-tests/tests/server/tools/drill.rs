@@ -132,6 +132,14 @@ fn copy(from: &Path, to: &Path) {
     run(Command::new("cp").args(["-a", "--sparse=always"]).args([from, to]));
 }
 
+/// Writes bytes to a file as gzip does.
+fn pack(bytes: &[u8], to: &Path) {
+    let mut gzip =
+        Command::new("gzip").stdin(Stdio::piped()).stdout(fs::File::create(to).unwrap()).spawn().unwrap();
+    gzip.stdin.take().unwrap().write_all(bytes).unwrap();
+    assert!(gzip.wait().unwrap().success());
+}
+
 /// A server with encrypted tables, one that is not, and one whose rows fill more than a page.
 fn fill(server: &Server) {
     server.sql(
@@ -324,13 +332,7 @@ pub fn a_dump_and_one_that_was_cut_off() {
         good.all
     );
     let packed = drills.path("dump.sql.gz");
-    let mut gzip = Command::new("gzip")
-        .stdin(Stdio::piped())
-        .stdout(fs::File::create(&packed).unwrap())
-        .spawn()
-        .unwrap();
-    gzip.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
-    assert!(gzip.wait().unwrap().success());
+    pack(&dump.stdout, &packed);
     drills.drill(&packed, None, &options).passed();
 
     // After the rows of the first table.
@@ -430,13 +432,7 @@ pub fn no_space_for_the_copy() {
 
     // A small file of a large dump.
     let packed = drills.path("dump.sql.gz");
-    let mut gzip = Command::new("gzip")
-        .stdin(Stdio::piped())
-        .stdout(fs::File::create(&packed).unwrap())
-        .spawn()
-        .unwrap();
-    gzip.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
-    assert!(gzip.wait().unwrap().success());
+    pack(&dump.stdout, &packed);
     let client = program("mysql");
     let options = ["--mysql", text(&client), "--mysqld-option", "max_allowed_packet=1G"];
     let full = Told::of(&drills.command(&packed, None, &small, &options).output().unwrap());

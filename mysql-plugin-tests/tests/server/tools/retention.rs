@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which master keys a real server needs, and what becomes of the others (docs/OPERATIONS.md, "Retention of keys").
 
+use super::backup::{encrypting, names, restored, write};
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::{
     Host, Keyring, ROTATE, Server, Volume, moment, place, rng, run, times, told, wait_until,
 };
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,20 +83,6 @@ impl Site {
     }
 }
 
-fn encrypting(host: Host) -> Host {
-    host.option("--default-table-encryption=ON")
-        .option("--innodb-redo-log-encrypt=ON")
-        .option("--innodb-undo-log-encrypt=ON")
-        .option("--binlog-encryption=ON")
-}
-
-fn restored(data: &Path, keyring: &Keyring) -> Host {
-    let host = encrypting(Host::new()).keyring(keyring);
-    fs::remove_dir_all(host.datadir()).unwrap();
-    run(Command::new("cp").args(["-a", "--sparse=always"]).args([data, &host.datadir()]));
-    host
-}
-
 fn number(id: &str) -> u64 {
     id.rsplit('-').next().unwrap().parse().unwrap()
 }
@@ -114,18 +101,6 @@ fn refused(mut ctl: Command, why: &str) {
     let output = ctl.output().unwrap();
     let said = told(&output);
     assert!(output.status.code() == Some(1) && said.contains(why), "{said}");
-}
-
-fn write(server: &Server, name: &str) {
-    server.sql(&format!(
-        "CREATE DATABASE IF NOT EXISTS clinic;
-         CREATE TABLE IF NOT EXISTS clinic.patient (name VARCHAR(99));
-         INSERT INTO clinic.patient VALUES ('{name}')"
-    ));
-}
-
-fn names(server: &Server) -> Vec<String> {
-    server.rows("SELECT name FROM clinic.patient ORDER BY name")
 }
 
 /// A backup needs the first key, the server the last one, and nothing the one between them.
