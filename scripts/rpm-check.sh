@@ -66,7 +66,7 @@ host_rpm() { # host_rpm OPTION... : in the log is what it says, without the warn
     return $code
 }
 files() { (cd "$host" && find . -path ./var -prune -o -printf '%M %u %g /%P\n' | LC_ALL=C sort -k 4); }
-install -d "$host"/{bin,etc/my.cnf.d,tmp,var/lib/rpm,usr/{bin,sbin,lib64,lib/systemd/system,share/{doc,licenses,man/man1}}}
+install -d "$host"/{bin,etc/my.cnf.d,tmp,var/lib/rpm,usr/{bin,sbin,lib64,libexec,lib/systemd/system,share/{doc,licenses,man/man1}}}
 if [[ $as_root ]]; then
     # Says what the guard calls.
     printf '#!/bin/sh\necho "$*" >>/var/systemctl.log\n' >"$host/usr/bin/systemctl"
