@@ -262,7 +262,7 @@ fn setup_asks_on_a_terminal_and_no_stops_it() {
             "Path of the keyring file",
             "Path of a copy on another volume",
             "[file:/etc/mysql/keyring_external.secret]",
-            "or the shares of custodians",
+            "recovery key (key), or custodians (as 2-of-3)",
             "Write all of this? [y/n]",
             "Nothing was written",
         ],
