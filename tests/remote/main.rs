@@ -20,4 +20,5 @@ mod rig;
 mod rollback;
 mod set_aside;
 mod start;
+mod starved;
 mod taken_back;

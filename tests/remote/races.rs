@@ -11,8 +11,7 @@ use keyring_external::keyring::KeyringState;
 use keyring_external::store::remote::head::Head;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Barrier, Mutex};
 
 /// Runs `work` before request `at` of a program.
 fn before_request(client: &Client, at: usize, work: impl Fn() + Send + Sync + 'static) -> Arc<AtomicUsize> {
@@ -268,58 +267,6 @@ fn a_slow_cleaner_deletes_nothing_that_is_being_prepared() {
     let expected = store("prepared").after(&remove.after(&set, &set), &set);
     assert_eq!(writer.lock().unwrap().take().unwrap(), expected);
     assert_eq!(world.found(&[ONE]).unwrap(), expected);
-}
-
-/// Lets two programs send their requests in turn. One that is silent for a moment does not keep the other waiting.
-#[derive(Default)]
-struct Turns {
-    whose: Mutex<usize>,
-    passed: Condvar,
-}
-
-impl Turns {
-    fn take(&self, who: usize) {
-        let whose = self.whose.lock().unwrap();
-        let (mut whose, _) =
-            self.passed.wait_timeout_while(whose, Duration::from_millis(20), |whose| *whose != who).unwrap();
-        *whose = 1 - who;
-        self.passed.notify_all();
-    }
-}
-
-/// Two servers whose requests go side by side store one key after the other, without a pause. Each has to read what the
-/// other wrote before it can write, so it is always behind: neither is starved.
-#[test]
-fn a_busy_program_does_not_starve_another() {
-    let (world, set) = World::filled(&[ONE], Rng(36));
-    let turns = Arc::new(Turns::default());
-    let programs: Vec<_> = (0..2).map(|_| world.program()).collect();
-    let keyrings: Vec<_> = programs.iter().map(|program| program.serve(&[ONE], 1).unwrap()).collect();
-    for (who, program) in programs.iter().enumerate() {
-        let turns = Arc::clone(&turns);
-        program.one.before(move |_| turns.take(who));
-    }
-    const EACH: usize = 40;
-    let made: Vec<_> = (0..2).map(|_| AtomicUsize::new(0)).collect();
-    std::thread::scope(|scope| {
-        for (who, keyring) in keyrings.iter().enumerate() {
-            let made = &made;
-            scope.spawn(move || {
-                // Until the other one is done too, so that it never has the remote for itself.
-                while made.iter().any(|made| made.load(Ordering::SeqCst) < EACH) {
-                    let n = made[who].load(Ordering::SeqCst);
-                    generate(keyring, &format!("{who}-{n}")).unwrap();
-                    made[who].fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-    });
-    programs.iter().for_each(|program| program.one.before(|_| {}));
-    let made: Vec<_> = made.iter().map(|made| made.load(Ordering::SeqCst)).collect();
-    println!("{made:?} keys stored");
-    assert_eq!(world.found(&[ONE]).unwrap().len(), set.len() + made.iter().sum::<usize>());
-    let (most, least) = (made.iter().max().unwrap(), made.iter().min().unwrap());
-    assert!(most / least < 5, "{made:?}");
 }
 
 /// Two servers race for hundreds of rounds while answers are lost and requests come late.
