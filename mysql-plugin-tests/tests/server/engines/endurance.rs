@@ -24,6 +24,10 @@ fn end() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(seconds.parse().expect("KX_FAULTS_SECONDS is a number")))
 }
 
+/// How long a session waits after a refusal. Nodes that are all away refuse connections at once, and SeaweedFS takes
+/// more than ten seconds to start: asking ten times a second meanwhile shows nothing more.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
 /// A session that makes new master keys, whatever fails.
 pub struct Rotating {
     thread: JoinHandle<()>,
@@ -49,15 +53,15 @@ impl Rotating {
         let thread = std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                let count = match conn.query_drop(ROTATE) {
-                    Ok(()) => &told.made,
-                    Err(mysql::Error::MySqlError(_)) => &told.failed,
+                let (count, then) = match conn.query_drop(ROTATE) {
+                    Ok(()) => (&told.made, pause),
+                    Err(mysql::Error::MySqlError(_)) => (&told.failed, AFTER_REFUSAL),
                     Err(e) => panic!("the server is gone: {e}"),
                 };
                 let took = began.elapsed();
                 told.longest.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
                 count.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(pause);
+                std::thread::sleep(then);
             }
         });
         Rotating { thread, end, counts }
@@ -76,11 +80,28 @@ impl Rotating {
         self.counts.made.load(Ordering::Relaxed)
     }
 
+    fn failed(&self) -> usize {
+        self.counts.failed.load(Ordering::Relaxed)
+    }
+
     /// Ends it.
     pub fn end(self) -> Arc<Counts> {
         self.end.store(true, Ordering::Relaxed);
         self.thread.join().unwrap();
         self.counts
+    }
+}
+
+/// How many faults there were of one kind, and how many rotations were refused by the time the engine worked again.
+#[derive(Default)]
+struct OfKind {
+    faults: usize,
+    refused: usize,
+}
+
+impl std::fmt::Debug for OfKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} refused)", self.faults, self.refused)
     }
 }
 
@@ -177,12 +198,13 @@ pub fn endure(site: &mut Site, prefix: &str, which: Which) {
     let storing = Storing::start(&keyring);
     let rotating = Rotating::start(&server, Duration::from_millis(100));
     let (mut rng, faults, end) = (rng(), count(), end());
-    let mut kinds = BTreeMap::<String, usize>::new();
+    let mut kinds = BTreeMap::<String, OfKind>::new();
     for n in 0..faults {
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
         let (fault, lasts) = (Fault::any(&mut rng), moment(&mut rng, 100_000, 2_000_000));
+        let failed = rotating.failed();
         fault.happen(site, lasts, &mut rng);
         let when = format!("{}, after fault {n}, {fault:?} for {lasts:?}", which.name());
         storing.goes_on(1);
@@ -193,7 +215,9 @@ pub fn endure(site: &mut Site, prefix: &str, which: Which) {
         assert_eq!(server.value::<String>("SELECT keyring_key_fetch('mine')"), "value", "{when}");
         let (made, keys) = (rotating.made(), keyring.ids("INNODBKey-").len());
         assert!(keys > made, "{when}: {keys} master keys, and {made} rotations");
-        *kinds.entry(fault.kind()).or_default() += 1;
+        let kind = kinds.entry(fault.kind()).or_default();
+        kind.faults += 1;
+        kind.refused += rotating.failed() - failed;
         if faults >= 50 && n % 20 == 19 {
             eprintln!(
                 "{when}: {} rotations, {} keys beside",
@@ -202,7 +226,7 @@ pub fn endure(site: &mut Site, prefix: &str, which: Which) {
             );
         }
     }
-    let faults: usize = kinds.values().sum();
+    let faults: usize = kinds.values().map(|kind| kind.faults).sum();
     let counts = rotating.end();
     let beside = storing.end();
     server.stop();
