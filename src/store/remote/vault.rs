@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod examine;
 mod node;
+mod nodes;
 mod refusal;
 mod session;
 

@@ -4,12 +4,8 @@
 use super::Vault;
 use super::access::{Ask, look_up};
 use super::answers;
-use super::node::Health;
 use super::session::About;
 use crate::store::remote::examine::{Examine, Observation, Subject, Weight};
-use crate::store::remote::http::{Request, Verdict};
-use crate::store::remote::objects::{Cause, Trouble};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A token that ends sooner, and cannot be renewed, is worth a warning.
@@ -31,78 +27,6 @@ impl Examine for Vault {
 }
 
 impl Vault {
-    /// The nodes, each by what it says about itself.
-    fn nodes(&self, until: Instant, all: &mut Vec<Observation>) {
-        let mut seen: BTreeMap<String, (u16, Option<Health>)> = BTreeMap::new();
-        // Each node once: the answer of one that was seen before ends it.
-        let health = || Request::reading("GET", "/v1/sys/health");
-        let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
-        let _ = self.access.client().send_with(
-            half,
-            |_| Ok(health()),
-            |response| {
-                let said = (response.status, serde_json::from_slice(&response.body).ok());
-                match seen.insert(response.endpoint.clone(), said) {
-                    Some(_) => Verdict::Answer,
-                    None => Verdict::Next(Trouble::not_done(Cause::Unwell, "asked")),
-                }
-            },
-        );
-        let endpoints = self.access.client().endpoints();
-        for endpoint in endpoints {
-            let name = endpoint.to_string();
-            match seen.get(&name) {
-                None => all.push(
-                    Observation::new(
-                        Subject::Cluster,
-                        if seen.is_empty() { Weight::Error } else { Weight::Warning },
-                        format!("{name} gives no answer"),
-                        "the engine has one node less to rely on",
-                    )
-                    .fix(format!("bao status -address={name}")),
-                ),
-                Some((_, Some(health))) if health.is_sealed() => all.push(
-                    Observation::new(
-                        Subject::Cluster,
-                        Weight::Warning,
-                        format!("{name} is sealed"),
-                        "a sealed node cannot take over when the active node fails",
-                    )
-                    .fix(format!("bao operator unseal -address={name}")),
-                ),
-                Some((501, _)) => all.push(Observation::new(
-                    Subject::Cluster,
-                    Weight::Error,
-                    format!("{name} is not initialized"),
-                    "it belongs to no cluster",
-                )),
-                Some((_, None)) => all.push(Observation::new(
-                    Subject::Cluster,
-                    Weight::Error,
-                    format!("{name} does not answer like Vault or OpenBao"),
-                    "a proxy or another program may be listening there",
-                )),
-                Some(_) => {}
-            }
-        }
-        let unclear = |(status, health): &(u16, Option<Health>)| {
-            health.as_ref().is_some_and(|health| health.is_standby() && !health.forwards()) && *status != 501
-        };
-        if endpoints.len() == 1 && seen.values().any(unclear) {
-            all.push(
-                Observation::new(
-                    Subject::Cluster,
-                    Weight::Error,
-                    "the only endpoint leads to a standby node",
-                    "a standby node may return old data, so a keyring is read from the active node only",
-                )
-                .fix("name all nodes in endpoints, or let the load balancer ask /v1/sys/health and choose status 200"),
-            );
-        }
-        // What follows asks the active node first.
-        let _ = self.access.active(until);
-    }
-
     fn token_seen(&self, about: Option<&About>, all: &mut Vec<Observation>) {
         let note =
             |weight, what: String, why: &str| Observation::new(Subject::Credentials, weight, what, why);

@@ -17,6 +17,8 @@ pub(super) struct Health {
     /// Vault says it; OpenBao has no such field.
     enterprise: Option<bool>,
     pub(super) version: String,
+    /// Sealed nodes do not know it.
+    pub(super) cluster_id: String,
 }
 
 impl Health {
@@ -28,7 +30,7 @@ impl Health {
         self.standby == Some(true) && !self.is_sealed()
     }
 
-    fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.sealed == Some(false) && self.standby == Some(false)
     }
 
