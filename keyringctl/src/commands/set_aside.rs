@@ -72,7 +72,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     };
     let kept = PathBuf::from(format!("@{}/{}", name.remote, remains.kept()));
     let mut plan = Plan::new(format!("Set aside what is at {}?", path.shown()));
-    if is_readable {
+    let (pieces, missing) = (remains.pieces(), remains.missing());
+    if missing > 0 {
+        plan.note(format!(
+            "{} not there, so the copy cannot be read in full. From an intact copy it is brought up to date without \
+             setting anything aside: keyringctl sync COPY --mirror {}{}",
+            if missing == 1 { "A piece is".to_owned() } else { format!("{missing} pieces are") },
+            path.shown(),
+            remotes_option()
+        ));
+    } else if is_readable {
         plan = plan.typed(WORD);
         plan.note(format!(
             "The copy at {} can be read: there is no reason to set aside a copy in order.",
@@ -81,7 +90,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let head = remains.head().map_or_else(|| "none".to_owned(), described);
     plan.effect(Effect::new("head", head, format!("kept as {}", kept.shown())));
-    plan.effect(Effect::new("pieces", remains.pieces().to_string(), format!("kept below {}", kept.shown())));
+    let there = match missing {
+        0 => pieces.to_string(),
+        _ => format!("{} of {pieces}", pieces - missing),
+    };
+    plan.effect(Effect::new("pieces", there, format!("kept below {}", kept.shown())));
     plan.note("A server that uses this copy goes on without it. Make sure that it has another one.");
     plan.detail("kept", json!(kept.exact()));
     if args.consent.ask(&plan, out)? == Decision::DryRun {

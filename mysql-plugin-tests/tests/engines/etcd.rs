@@ -2,7 +2,7 @@
 //! etcd: a cluster of three nodes.
 
 use crate::opened::{PREFIX, RECOVERY, name, open, put, read, soon, trouble, until_it_works};
-use crate::{faults, mistakes, promises, rights};
+use crate::{faults, mistakes, promises, rights, set_aside};
 use keyring_external::store::remote::examine::{Engine, Observation, Subject, Weight};
 use keyring_external::store::remote::objects::{Cause, Object, Put};
 use mysql_plugin_tests::rig;
@@ -26,6 +26,7 @@ pub fn promises_and_faults() {
     promises::kept(&*engine);
     mistakes::are_told(&etcd, dir.path());
     rights::end_at_the_prefix(&*engine);
+    set_aside::makes_room(dir.path(), &etcd.remote(), &*engine);
     // A cluster of three, users, least rights: nothing to tell.
     let found = engine.examine(PREFIX, soon());
     assert!(found.is_empty(), "{found:?}");

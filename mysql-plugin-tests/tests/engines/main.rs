@@ -12,6 +12,7 @@ mod opened;
 mod promises;
 mod rights;
 mod seaweedfs;
+mod set_aside;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use mysql_plugin_tests::rig::engines::etcd::Etcd;
@@ -39,6 +40,9 @@ const TESTS: &[(&str, WhyNot, fn())] = &[
 ];
 
 fn main() -> ExitCode {
+    if let Some(code) = set_aside::as_keyringctl() {
+        return code;
+    }
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(2);
     let trials = TESTS.iter().map(|&(name, why_not, test)| {

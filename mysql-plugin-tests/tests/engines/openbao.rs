@@ -2,7 +2,7 @@
 //! OpenBao: a cluster of three nodes.
 
 use crate::opened::{PREFIX, RECOVERY, name, open, put, read, soon, trouble, until_it_works};
-use crate::{faults, mistakes, promises, rights};
+use crate::{faults, mistakes, promises, rights, set_aside};
 use keyring_external::store::remote::examine::{Engine, Observation, Subject, Weight};
 use keyring_external::store::remote::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use mysql_plugin_tests::rig::engines::Engine as _;
@@ -36,12 +36,24 @@ pub fn promises_and_tokens() {
     heads_keep_one_version(&bao, &*engine);
     deleted_by_a_person(&bao, &*engine);
     rights::end_at_the_prefix(&*engine);
-    bao.must(&["kv", "put", &format!("-mount={MOUNT}"), &name("note"), "password=x"]);
-    refused(engine.get(&name("note"), soon()), Cause::NotTheEngine, "another program");
+    set_aside::makes_room(dir.path(), &bao.remote(), &*engine);
+    put_by_another_program(&bao, &*engine);
     let found = engine.examine(PREFIX, soon());
     assert!(found.is_empty(), "{found:?}");
     mistakes::are_told(&bao, dir.path());
     tokens_end(&bao, dir.path());
+}
+
+/// A secret that is none of a keyring is named, with the command that deletes it and keeps its history.
+fn put_by_another_program(bao: &OpenBao, engine: &dyn Objects) {
+    let note = name("note");
+    bao.must(&["kv", "put", &format!("-mount={MOUNT}"), &note, "password=x"]);
+    let told = refused(engine.get(&note, soon()), Cause::NotTheEngine, "another program").told;
+    let command = told.split("delete it here: bao ").nth(1).unwrap();
+    bao.must(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!(read(engine, &note), None);
+    bao.must(&["kv", "put", &format!("-mount={MOUNT}"), &note, "keyring_external=<html>"]);
+    refused(engine.get(&note, soon()), Cause::NotTheEngine, "not valid base64");
 }
 
 fn heads_keep_one_version(bao: &OpenBao, objects: &dyn Objects) {

@@ -2,7 +2,7 @@
 //! SeaweedFS, as a store that speaks the protocol of S3: one node.
 
 use crate::opened::{PREFIX, STEP, name, open, put, read, soon, trouble, until_it_works};
-use crate::{mistakes, promises, rights as least};
+use crate::{mistakes, promises, rights as least, set_aside};
 use keyring_external::store::remote::examine::{Engine, Weight};
 use keyring_external::store::remote::objects::{Cause, Put, Version};
 use keyring_external::store::remote::probe::{Verdict, honours_conditions};
@@ -29,6 +29,7 @@ pub fn promises_and_faults() {
     promises::kept(&*engine);
     mistakes::are_told(&store, dir.path());
     rights(&store, &*engine, dir.path());
+    set_aside::makes_room(dir.path(), &store.remote(), &*engine);
     killed_and_paused(&mut store, &*engine);
 }
 

@@ -19,6 +19,8 @@ pub struct Remains {
     head: Option<(Vec<u8>, Version)>,
     /// Names of pieces, relative to the prefix.
     pieces: Vec<String>,
+    /// How many of these the head names although they do not exist.
+    missing: usize,
     /// The folder where they are kept, below the prefix.
     kept: String,
 }
@@ -52,12 +54,17 @@ impl Remains {
         }
         // A list may leave out what was put a moment ago.
         let named = head.as_ref().and_then(|head| Head::decode(&head.bytes));
-        pieces.extend(named.iter().flat_map(|head| &head.pieces).map(|piece| piece.name.to_string()));
+        let mut missing = 0;
+        for name in named.iter().flat_map(|head| &head.pieces).map(|piece| piece.name.to_string()) {
+            if !pieces.contains(&name) {
+                missing += usize::from(objects.get(&format!("{below}{name}"), until)?.is_none());
+                pieces.push(name);
+            }
+        }
         pieces.sort();
-        pieces.dedup();
         let kept = format!("{prefix}/{KEPT}{}", last_kept.saturating_add(1));
         let head = head.map(|head| (head.bytes, head.version));
-        Ok(Some(Self { prefix: prefix.to_owned(), head, pieces, kept }))
+        Ok(Some(Self { prefix: prefix.to_owned(), head, pieces, missing, kept }))
     }
 
     /// The bytes of the head, if there is one.
@@ -65,9 +72,14 @@ impl Remains {
         self.head.as_ref().map(|(bytes, _)| bytes.as_slice()).filter(|bytes| !is_mark(bytes))
     }
 
-    /// How many pieces there are.
+    /// How many pieces there are, or should be according to the head.
     pub fn pieces(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// How many of these do not exist.
+    pub fn missing(&self) -> usize {
+        self.missing
     }
 
     /// The prefix where all of it is kept.

@@ -66,6 +66,14 @@ impl Vault {
                         response.not_done(Cause::NotTheEngine, format!("{}: {why}", self.shown(name)))
                     );
                 }
+                Found::Foreign(why) => {
+                    let told = format!(
+                        "{}: {why}. If it is needed, copy it elsewhere. Then delete it here: bao kv delete -mount={} {name}",
+                        self.shown(name),
+                        self.mount
+                    );
+                    return Err(response.not_done(Cause::NotTheEngine, told));
+                }
                 object @ Found::Object(..) if from_active || !sure => return Ok(object),
                 nothing @ Found::Nothing(_) if from_active => return Ok(nothing),
                 // What is not at a standby node may be at the active one. Or another node became active meanwhile.

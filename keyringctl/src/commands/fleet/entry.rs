@@ -150,6 +150,18 @@ impl Entry {
         )
     }
 
+    /// What is wrong with a copy of which only pieces are left, and what to do.
+    pub(super) fn without_head(path: &Path) -> String {
+        format!(
+            "there are pieces of a keyring, but no head: somebody deleted the head, or the creation was interrupted. If a \
+             server uses it, put the head back with the engine's means (docs/REMOTES.md, Pieces without a head). \
+             Otherwise make room, which keeps the pieces: keyringctl set-aside {path}{remotes}. Then create it again: \
+             keyringctl sync COPY --mirror {path}{remotes} --create",
+            path = path.shown(),
+            remotes = remotes_option()
+        )
+    }
+
     /// Adds a problem.
     pub(super) fn add(&mut self, kind: Kind, what: impl Into<String>) {
         self.problems.push(Problem { kind, level: kind.weight(), what: what.into() });

@@ -31,6 +31,8 @@ pub(super) fn summary(entries: &[Entry]) -> String {
     let (errors, warnings) = (count(entries, Weight::Error), count(entries, Weight::Warning));
     let keyrings = counted(entries.len(), "keyring");
     match errors + warnings {
+        // Nothing is wrong with them, but something is with the place.
+        0 if entries.is_empty() => keyrings,
         0 => format!("{keyrings}, nothing wrong as far as their heads tell without a secret"),
         _ => format!("{keyrings}: {errors} with errors, {warnings} with warnings"),
     }

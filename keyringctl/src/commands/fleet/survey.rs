@@ -16,12 +16,8 @@ const AT_ONCE: usize = 16;
 /// After this many reads that failed, the engine is not asked for the others.
 const ENOUGH: usize = 8;
 
-/// What a list says of one prefix.
-#[derive(Default)]
-struct Listed {
-    has_head: bool,
-    pieces: HashSet<PieceName>,
-}
+/// The pieces that a list has of one prefix.
+type Listed = HashSet<PieceName>;
 
 /// Reads all keyrings below `folder` of the remote `remote`. Tells `progress` how many of how many are read.
 ///
@@ -85,11 +81,11 @@ fn sorted(names: Vec<String>) -> BTreeMap<String, Listed> {
             if is_kept(prefix) {
                 continue;
             }
-            all.entry(prefix.to_owned()).or_default().pieces.insert(piece);
+            all.entry(prefix.to_owned()).or_default().insert(piece);
         } else if let Some((prefix, HEAD)) = name.rsplit_once('/')
             && !is_kept(prefix)
         {
-            all.entry(prefix.to_owned()).or_default().has_head = true;
+            all.entry(prefix.to_owned()).or_default();
         }
     }
     all
@@ -104,12 +100,15 @@ fn read(
     until: Instant,
 ) -> Result<Option<Entry>, Trouble> {
     let name = format!("{prefix}/{HEAD}");
-    // A mark in the place of a head says that there is none.
-    let get = || objects.get(&name, until).map(|head| head.filter(|object| !is_mark(&object.bytes)));
+    let get = || objects.get(&name, until);
     let mut head = get()?;
     // A server may change it meanwhile: then the list is older than the head.
     for _ in 0..3 {
         let Some(Object { bytes, version }) = &head else { break };
+        // A mark in the place of a head says that no copy is there.
+        if is_mark(bytes) {
+            return Ok(None);
+        }
         let (mut entry, pieces) = Entry::read(path, bytes);
         let missing = missing(prefix, &pieces, listed, objects, until)?;
         if missing.is_empty() {
@@ -134,18 +133,15 @@ fn read(
         entry.add(Kind::Unread, "it changed each time it was read. Run this command again");
         return Ok(Some(entry));
     }
-    // The pieces may have been deleted with the head, or be those of a keyring that is being created.
-    let first = listed.pieces.iter().next();
+    // The pieces may have been deleted with the head. A mount of Vault still lists a head that was deleted with its
+    // history kept, so the list does not matter.
+    let first = listed.iter().next();
     let left = first.map(|piece| objects.get(&format!("{prefix}/{piece}"), until)).transpose()?;
-    if left.flatten().is_none() || listed.has_head {
+    if left.flatten().is_none() {
         return Ok(None);
     }
     let mut entry = Entry::at(path);
-    entry.add(
-        Kind::NoHead,
-        "there are pieces of a keyring, but no head: its creation was interrupted, or somebody deleted the head. If a \
-         server uses it, restore it from another copy (keyringctl sync) or from a backup",
-    );
+    entry.add(Kind::NoHead, Entry::without_head(path));
     Ok(Some(entry))
 }
 
@@ -161,7 +157,7 @@ fn missing(
     for piece in pieces {
         let name = piece.name;
         // A list may leave out what was put a moment ago.
-        if !listed.pieces.contains(&name) && objects.get(&format!("{prefix}/{name}"), until)?.is_none() {
+        if !listed.contains(&name) && objects.get(&format!("{prefix}/{name}"), until)?.is_none() {
             missing.push(name.to_string());
         }
         if missing.len() == 3 {

@@ -30,6 +30,8 @@ struct Memory {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Names that the list leaves out.
     unlisted: Vec<String>,
+    /// Names that the list has besides: those of objects that were deleted with their history kept.
+    deleted: Vec<String>,
     /// Prefixes that cannot be read.
     closed: Vec<String>,
 }
@@ -50,7 +52,8 @@ impl Objects for Memory {
     fn list(&self, folder: &str, _until: Instant) -> Answer<Vec<String>> {
         let objects = self.objects.lock().unwrap();
         let is_in = |name: &&String| folder.is_empty() || name.starts_with(&format!("{folder}/"));
-        Ok(objects.keys().filter(is_in).filter(|name| !self.unlisted.contains(name)).cloned().collect())
+        let all = objects.keys().filter(|name| !self.unlisted.contains(name)).chain(&self.deleted);
+        Ok(all.filter(is_in).cloned().collect())
     }
 
     fn delete(&self, _: &[String], _: Instant) -> Answer<()> {
@@ -215,6 +218,25 @@ fn what_a_stale_list_leaves_out_is_looked_for() {
 }
 
 #[test]
+fn a_head_that_is_listed_but_was_deleted_is_an_error() {
+    let source = Source::new("");
+    source.change("first");
+    let mut memory = Memory::default();
+    source.put_at(&memory, "db1", 1, NOW);
+    memory.remove("db1/head");
+    memory.deleted = vec!["db1/head".to_owned(), "db2/head".to_owned()];
+    let entries = memory.look();
+    assert_eq!(kinds(&entries), expected(&[("@b/db1", &[Kind::NoHead])]));
+    let what = &entries[0].problems[0].what;
+    for command in ["keyringctl set-aside @b/db1", "keyringctl sync COPY --mirror @b/db1"] {
+        assert!(what.contains(command), "{what}");
+    }
+    // Its pieces are set aside, and a mark says so.
+    memory.set("db1/head", b"keyring_external: no copy is here\n".to_vec());
+    assert_eq!(kinds(&memory.look()), []);
+}
+
+#[test]
 fn copies_of_one_keyring_are_compared() {
     let memory = Memory::default();
     let source = Source::new("");
@@ -301,6 +323,8 @@ fn the_check_is_one_line_and_names_the_worst_first() {
                 keyrings_failed=0;;0 keyrings_warned=0;0\n";
     assert_eq!((code, text.as_str()), (0, fine));
     assert!(line(None, 2).1.starts_with("CRITICAL: 1 keyring"), "{}", line(None, 2).1);
+    let (code, none) = check::line(&[], 1).shown("fleet check", false);
+    assert!(code == 2 && none.starts_with("CRITICAL: 0 keyrings; fewer than 1 ("), "{none}");
     let (code, text) = line(Some(400), 1);
     assert!(
         code == 1

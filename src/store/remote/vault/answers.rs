@@ -5,10 +5,13 @@ use crate::store::remote::objects::Version;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 /// The field of a secret that holds an object's bytes, in base64.
 const FIELD: &str = "keyring_external";
+/// What is said of a value that holds no object.
+const NO_BASE64: &str = "its value is not valid base64";
 
 /// What a read of a secret found.
 #[derive(PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) enum Found {
     /// has to name that.
     Nothing(u64),
     /// Something that keyring_external did not write.
+    Foreign(&'static str),
+    /// No answer of a KV version 2 mount.
     Other(&'static str),
 }
 
@@ -61,7 +66,11 @@ pub(super) fn found(status: u16, body: &[u8]) -> Found {
         keyring_external: Option<&'a str>,
     }
     let Ok(Answer { data }) = serde_json::from_slice::<Answer<'_>>(body) else {
-        return if status == 404 { Found::Nothing(0) } else { Found::Other("the answer cannot be read") };
+        return match status {
+            404 => Found::Nothing(0),
+            _ if is_any_secret(body) => Found::Foreign(NO_BASE64),
+            _ => Found::Other("the answer cannot be read"),
+        };
     };
     match data {
         Some(Data { data: None, metadata: Some(metadata) }) => Found::Nothing(metadata.version),
@@ -69,13 +78,30 @@ pub(super) fn found(status: u16, body: &[u8]) -> Found {
         Some(Data { data: Some(fields), metadata: Some(metadata) }) => {
             match fields.keyring_external.map(|text| BASE64_STANDARD.decode(text)) {
                 Some(Ok(bytes)) => Found::Object(bytes, metadata.version()),
-                Some(Err(_)) => Found::Other("its value is not valid base64"),
-                None => Found::Other("it is a secret of another program"),
+                Some(Err(_)) => Found::Foreign(NO_BASE64),
+                None => Found::Foreign("it is a secret of another program"),
             }
         }
         // KV version 1 returns what was put as it is.
         _ => Found::Other("the mount is not KV version 2"),
     }
+}
+
+/// Whether this is the answer to a read of a secret, whatever is in it: characters that JSON escapes, too.
+fn is_any_secret(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "data")]
+        _data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(rename = "data")]
+        _data: IgnoredAny,
+        #[serde(rename = "metadata")]
+        _metadata: Metadata,
+    }
+    serde_json::from_slice::<Answer>(body).is_ok()
 }
 
 /// The body of a put.
@@ -223,9 +249,11 @@ mod tests {
 
     #[test]
     fn what_another_program_put_is_not_an_object() {
+        let is_foreign = |body: &str| matches!(read(200, body), Found::Foreign(_));
+        assert!(is_foreign(&READ.replace("keyring_external", "password")));
+        assert!(is_foreign(&READ.replace("AQID", "A-ID")));
+        assert!(is_foreign(&READ.replace("AQID", r"\u003chtml\u003e")));
         let is_other = |body: &str| matches!(read(200, body), Found::Other(_));
-        assert!(is_other(&READ.replace("keyring_external", "password")));
-        assert!(is_other(&READ.replace("AQID", "A-ID")));
         // KV version 1 returns the body of a put.
         assert!(is_other(r#"{"data":{"data":{"keyring_external":"AQID"},"options":{"cas":0}}}"#));
         for body in
