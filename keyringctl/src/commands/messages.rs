@@ -106,8 +106,10 @@ fn wrong(program: &Command, named: &NamedCommand) -> Option<String> {
         return Some("there is no such command".to_owned());
     }
     let has = |command: &Command, long: &str| {
+        let is_global = || program.get_arguments().any(|a| a.is_global_set() && a.get_long() == Some(long));
         command.get_arguments().any(|arg| arg.get_long() == Some(long))
-            || ["help", "json", "version"].contains(&long)
+            || is_global()
+            || ["help", "version"].contains(&long)
     };
     for word in &named.words[used..] {
         if let Some(option) = word.strip_prefix("--") {

@@ -56,6 +56,30 @@ impl SlotRow {
         self.description() + renewed
     }
 
+    /// How many custodians unlock the slot together; `None` if one secret does.
+    pub(super) fn custodians(&self) -> Option<String> {
+        Some(format!("any {} of {}", self.threshold?, self.shares?))
+    }
+
+    /// A slot of this kind.
+    #[cfg(test)]
+    pub(super) fn sample(kind: SlotKind) -> SlotRow {
+        let custodians = match kind {
+            SlotKind::Custodians(custodians) => Some(custodians),
+            _ => None,
+        };
+        SlotRow {
+            number: 1,
+            kind,
+            name: "name".to_owned(),
+            created: 0,
+            threshold: custodians.map(Custodians::threshold),
+            shares: custodians.map(Custodians::shares),
+            cost: None,
+            followed_by_public_key: false,
+        }
+    }
+
     /// Kind and name of the slot.
     pub(super) fn short(&self) -> String {
         format!("{} ({})", self.kind, self.name.escape_debug())

@@ -77,9 +77,20 @@ impl KeyringFigures {
 /// # Errors
 /// What the server answers.
 pub fn retired_fetches(session: &mut Session) -> Result<Option<u64>> {
-    let row = session
-        .first::<(String, String)>(r"SHOW GLOBAL STATUS LIKE 'Keyring\_external\_retired\_fetches'")?;
-    Ok(row.and_then(|(_, value)| value.parse().ok()))
+    counted(session, "retired_fetches")
+}
+
+/// How many lines of the audit log could not be written since the server started; `None` if the server does not say.
+///
+/// # Errors
+/// What the server answers.
+pub fn audit_failures(session: &mut Session) -> Result<Option<u64>> {
+    counted(session, "audit_failures")
+}
+
+fn counted(session: &mut Session, name: &str) -> Result<Option<u64>> {
+    let query = format!("SHOW GLOBAL STATUS LIKE '{PREFIX}{name}'");
+    Ok(session.first::<(String, String)>(&query)?.and_then(|(_, value)| value.parse().ok()))
 }
 
 impl Figures {

@@ -36,7 +36,7 @@ pub use coverage::{
 };
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
-pub use figures::{Figures, KeyringFigures, retired_fetches};
+pub use figures::{Figures, KeyringFigures, audit_failures, retired_fetches};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
     AtWork, BinaryLog, Fault, ForeignKey, Inventory, MergeTable, OutsideDirectories, Part, PartPlace,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl audit`: reads and verifies the audit log.
 
-mod read;
+pub(super) mod read;
 mod show;
-mod verify;
+pub(super) mod verify;
 
 use super::output::Output;
 use super::verdict::Verdict;

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 2 << 30;
 ///
 /// # Errors
 /// It cannot be read, or is too large.
-pub(super) fn file(path: &Path) -> Result<Vec<u8>> {
+pub(in crate::commands) fn file(path: &Path) -> Result<Vec<u8>> {
     let failed = |e: io::Error| Error::io("read", path, e);
     let file = File::open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
@@ -38,7 +38,7 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Its directory cannot be read.
-pub(super) fn with_segments(log: &Path) -> Result<Vec<PathBuf>> {
+pub(in crate::commands) fn with_segments(log: &Path) -> Result<Vec<PathBuf>> {
     let (Some(dir), Some(name)) = (log.parent(), log.file_name()) else { return Ok(vec![log.to_owned()]) };
     let mut all = Vec::new();
     let failed = |e: io::Error| Error::io("read", dir, e);

@@ -173,7 +173,7 @@ fn tell(log: &Verification, files: &[PathBuf], opened: &Opened, out: &mut Output
 }
 
 /// A finding in words.
-fn text(finding: &Finding, files: &[PathBuf]) -> String {
+pub(in crate::commands) fn text(finding: &Finding, files: &[PathBuf]) -> String {
     let place = finding.place.map(|place| format!("{} line {}", shown(files, place.file), place.line));
     let place = place.unwrap_or_default();
     let seqs = match finding.seqs {
@@ -232,7 +232,8 @@ fn text(finding: &Finding, files: &[PathBuf]) -> String {
     }
 }
 
-fn document(log: &Verification, files: &[PathBuf]) -> Value {
+/// The result of one log as JSON.
+pub(in crate::commands) fn document(log: &Verification, files: &[PathBuf]) -> Value {
     let bound =
         |bound: &keyring_external::audit::verify::Bound| json!({ "number": bound.seq, "time": bound.time });
     let finding = |finding: &Finding| {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 60] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 61] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -24,7 +24,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 60] = [
     ("verify", "every byte of each copy is authentic"),
     ("copies-alike", "the copies are equal and up to date"),
     ("one-copy", "there is more than one copy"),
-    ("recovery-slot", "a recovery key unlocks the keyring too"),
+    ("recovery-slot", "a recovery key or custodians unlock the keyring too"),
     ("witness", "the witness does not contradict the copies"),
     ("leftover-write", "no interrupted write left a file"),
     ("volume", "the volumes of the copies are mounted and answer"),
@@ -71,6 +71,10 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 60] = [
     ("server-state", "the keyring of the running server is ATTACHED"),
     ("server-keyring", "the running server uses the configured keyring"),
     ("retired-keys", "the running server uses no key that was retired"),
+    (
+        "file-privilege",
+        "accounts with FILE cannot read the keyring and its secret through the running server",
+    ),
 ];
 
 /// Checks that every name is that of a check.

@@ -124,7 +124,8 @@ pub(super) fn wrong_secret(view: &HostView<'_>) -> Vec<String> {
     let add = format!("keyringctl slot add {} --recovery --name mysqld", view.all_copies());
     vec![
         format!("if {source} should hold another secret, restore that from a backup"),
-        "or add a slot for this secret, with the recovery key:".to_owned(),
+        "or add a slot for this secret, with the recovery key (or --custodians in place of --recovery):"
+            .to_owned(),
         format!("{add} --new {}", source.to_string().shown()),
     ]
 }

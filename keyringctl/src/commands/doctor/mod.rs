@@ -8,6 +8,7 @@ pub(super) mod configured;
 mod copies;
 mod copy_remedies;
 pub(super) mod early_plugins;
+mod file_privilege;
 pub(super) mod files;
 pub(super) mod finding;
 pub(super) mod host_view;

@@ -130,7 +130,7 @@ impl HostView<'_> {
         fix
     }
 
-    /// How to give the keyring a new secret in a file, with the recovery key.
+    /// How to give the keyring a new secret in a file, with the recovery key. Custodians use another option.
     pub(super) fn new_secret(&self, file: &Path) -> Vec<String> {
         let word = self.word(file);
         let source = format!("file:{}", self.local_path(file).to_string_lossy()).shown();

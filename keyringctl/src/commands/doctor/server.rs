@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks the running server: it uses the configured keyring, and the keyring is in a good state.
 
+use super::file_privilege::{self, FileAccess};
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::copies::of_server::use_remotes_of_running;
@@ -22,12 +23,14 @@ pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findin
     let asked = args.connect().and_then(|mut session| {
         let keyring = ServerKeyring::query(&mut session)?;
         // Which keyring it is matters more.
-        Ok((keyring, retired_fetches(&mut session).unwrap_or_default()))
+        let retired = retired_fetches(&mut session).unwrap_or_default();
+        Ok((keyring, retired, FileAccess::query(&mut session).unwrap_or_default()))
     });
     match asked {
-        Ok((keyring, retired)) => {
+        Ok((keyring, retired, files)) => {
             use_remotes_of_running(&keyring);
             judge_fetches(retired, found);
+            file_privilege::judge(files.as_ref(), &keyring.paths, view, found);
             judge(&keyring, view, found);
         }
         Err(e) => {

@@ -115,7 +115,7 @@ fn missing_secret(view: &HostView<'_>, file: &Path, user: &str) -> Vec<String> {
     let mut fix = vec![
         format!("restore {} from a backup", view.local_path(file).shown()),
         format!("chown {user}: {word} && chmod 0600 {word}"),
-        "or, if there is no backup, give the keyring a new secret with the recovery key:".to_owned(),
+        "or, if there is no backup, give the keyring a new secret, with the recovery key (or --custodians in place of --recovery):".to_owned(),
     ];
     fix.extend(view.new_secret(file));
     fix.push(format!("chown {user}: {word}"));

@@ -16,7 +16,7 @@ use std::path::Path;
 /// Risks that the administrator accepts.
 #[derive(clap::Args)]
 pub(super) struct Overrides {
-    /// Start even if the keyring has a single copy and no recovery key was found
+    /// Start even if the keyring has a single copy and neither a recovery key nor custodians were found
     #[arg(long)]
     without_second_copy: bool,
     /// Skip the free-space checks, at the start and before each table
@@ -99,13 +99,13 @@ fn keyring_not_ready(keyring: &ServerKeyring) -> Option<String> {
     }
 }
 
-/// Returns why the keyring is not safe enough: if its only copy is lost and there is no recovery key, so is the
-/// database.
+/// Returns why the keyring is not safe enough: if its only copy is lost and there is no recovery key and there are no custodians,
+/// so is the database.
 fn single_copy(keyring: &ServerKeyring) -> Option<String> {
     if keyring.copies.1 >= 2 {
         return None;
     }
-    let advice = "create a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --new-recovery --unlock SOURCE), or accept the risk with --without-second-copy";
+    let advice = "create a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --new-recovery --unlock SOURCE) or custodians (--new-custodians 2-of-3), or accept the risk with --without-second-copy";
     let Some(path) = keyring.paths.first() else {
         return Some(format!("the keyring has a single copy: {advice}"));
     };
@@ -115,7 +115,7 @@ fn single_copy(keyring: &ServerKeyring) -> Option<String> {
             Some(format!("the keyring has a single copy and neither a recovery key nor custodians: {advice}"))
         }
         None => Some(format!(
-            "the keyring has a single copy, and {} cannot be read to check for a recovery key: run this as root on the server, {advice}",
+            "the keyring has a single copy, and {} cannot be read to check for a recovery key or custodians: run this as root on the server, {advice}",
             path.shown()
         )),
     }

@@ -5,6 +5,7 @@ use super::access::Ability;
 use super::facts::Facts;
 use super::known::Known;
 use crate::commands::output::{counted, time};
+use crate::commands::slot_row::SlotRow;
 use serde::Serialize;
 
 /// Whether a report holds evidence on a subject.
@@ -38,6 +39,7 @@ pub(super) fn controls(facts: &Facts) -> Vec<Control> {
         access(facts),
         rotation(facts),
         retention(facts),
+        logging(facts),
         integrity(facts),
         copies(facts),
         transit(facts),
@@ -95,18 +97,28 @@ fn split_knowledge(facts: &Facts) -> Control {
     let slots = facts.copies.iter().find_map(|copy| copy.file.measured()).map(|file| &file.slots);
     let (evidence, shown) = match slots {
         None => (Evidence::Missing, "The slots of the keyring could not be read.".to_owned()),
-        Some(slots) => {
-            let whole = slots.len();
-            (
-                Evidence::Here,
-                format!(
-                    "{} unlock the keyring, each alone. No secret is divided among custodians.",
-                    counted(whole, "secret")
-                ),
-            )
-        }
+        Some(slots) => (Evidence::Here, who_unlocks(slots)),
     };
     control("Split knowledge and dual control", evidence, shown, "Keyring and master keys, unlock slots")
+}
+
+/// Which secrets unlock the keyring alone, and which only together.
+fn who_unlocks(slots: &[SlotRow]) -> String {
+    let alone: Vec<_> = slots.iter().filter(|slot| slot.custodians().is_none()).map(SlotRow::short).collect();
+    let together: Vec<_> = slots.iter().filter_map(SlotRow::custodians).collect();
+    let together = match &together[..] {
+        [] => "No secret is divided among custodians: nothing here needs two people.".to_owned(),
+        all => format!("Custodians unlock it only together: {}.", all.join("; ")),
+    };
+    match &alone[..] {
+        [] => together,
+        [one] => format!("One secret alone unlocks the keyring: {one}. {together}"),
+        all => format!(
+            "Each of {} alone unlocks the keyring: {}. {together}",
+            counted(all.len(), "secret"),
+            all.join(", ")
+        ),
+    }
 }
 
 fn access(facts: &Facts) -> Control {
@@ -158,15 +170,57 @@ fn retention(facts: &Facts) -> Control {
         Some(needs) => {
             let (unneeded, retired) = needs.unneeded_and_retired();
             let all = counted(needs.keys.len(), "key");
+            let are = |n: usize| if n == 1 { "is" } else { "are" };
+            let destroyed = facts.audit.measured().filter(|audit| audit.file.is_some());
+            let told = match destroyed.map(|audit| (audit.destroyed.len(), audit.since())) {
+                Some((n, Some(since))) => {
+                    format!(
+                        "The audit log, which begins on {since}, tells of {} destroyed.",
+                        counted(n, "key")
+                    )
+                }
+                _ => "No audit log tells which keys were destroyed.".to_owned(),
+            };
             let shown = format!(
-                "Of {all}, {unneeded} {} needed by no file of this server, and {retired} {} retired.",
-                if unneeded == 1 { "is" } else { "are" },
-                if retired == 1 { "is" } else { "are" }
+                "Of {all}, {unneeded} {} needed by no file of this server, and {retired} {} retired. {told}",
+                are(unneeded),
+                are(retired)
             );
-            (here_if(needs.unread == 0), shown)
+            (here_if(needs.unread == 0 && destroyed.is_some()), shown)
         }
     };
-    control("Retention and destruction of keys", evidence, shown, "Keyring and master keys; OPERATIONS.md")
+    control(
+        "Retention and destruction of keys",
+        evidence,
+        shown,
+        "Keyring and master keys; Audit log; OPERATIONS.md",
+    )
+}
+
+fn logging(facts: &Facts) -> Control {
+    let (evidence, shown) = match &facts.audit {
+        Known::NotMeasured(_) => (Evidence::Missing, "The audit log could not be verified.".to_owned()),
+        Known::Measured(audit) if audit.file.is_none() => {
+            (Evidence::Missing, "The server keeps no audit log.".to_owned())
+        }
+        Known::Measured(audit) => {
+            let faults = audit.faults().len();
+            let lines = counted(audit.lines(), "line");
+            let lost = match audit.failures {
+                Some(0) => "The server counts none that it could not write.".to_owned(),
+                Some(n) => format!("The server counts {n} that it could not write."),
+                None => "Whether the server could write all of them is not known.".to_owned(),
+            };
+            let shown = match faults {
+                0 => {
+                    format!("{lines} of the audit log were verified; none was changed or is missing. {lost}")
+                }
+                n => format!("The audit log has {lines} and {}. {lost}", counted(n, "fault")),
+            };
+            (here_if(faults == 0 && audit.failures == Some(0)), shown)
+        }
+    };
+    control("Logging of access and changes", evidence, shown, "Audit log; OPERATIONS.md")
 }
 
 fn integrity(facts: &Facts) -> Control {
@@ -220,6 +274,8 @@ fn transit(facts: &Facts) -> Control {
 mod tests {
     use super::*;
     use crate::commands::report::sample::fine;
+    use keyring_external::custodians::Custodians;
+    use keyring_external::format::slots::SlotKind;
 
     fn shown(facts: &Facts, subject: &str) -> (Evidence, String) {
         let control =
@@ -237,6 +293,27 @@ mod tests {
         assert!(shown(&facts, "Access").1.starts_with("1 account that can log in"));
         facts.access = Known::NotMeasured("denied".to_owned());
         assert_eq!(shown(&facts, "Access").0, Evidence::Missing);
+        let Known::Measured(file) = &mut facts.copies[0].file else {
+            unreachable!("the sample's copies were measured")
+        };
+        let custodians = SlotKind::Custodians(Custodians::new(2, 3).expect("possible numbers"));
+        file.slots = [SlotKind::SecretFile, custodians].map(SlotRow::sample).into();
+        assert_eq!(
+            shown(&facts, "Split").1,
+            "One secret alone unlocks the keyring: secret file (name). Custodians unlock it only together: any 2 of 3."
+        );
+        let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+        audit.failures = Some(2);
+        let (evidence, text) = shown(&facts, "Logging");
+        assert!(
+            evidence == Evidence::Partly && text.ends_with("counts 2 that it could not write."),
+            "{text}"
+        );
+        assert_eq!(shown(&facts, "Retention").0, Evidence::Here);
+        let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+        audit.file = None;
+        assert_eq!(shown(&facts, "Logging").0, Evidence::Missing);
+        assert_eq!(shown(&facts, "Retention").0, Evidence::Partly);
         facts.copies.clear();
         assert_eq!(shown(&facts, "Split").0, Evidence::Missing);
         assert_eq!(shown(&facts, "Integrity").0, Evidence::Missing);

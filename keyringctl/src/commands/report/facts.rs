@@ -3,6 +3,7 @@
 
 use super::access::Access;
 use super::age::MaxAge;
+use super::audit::AuditFacts;
 use super::copies::CopyFacts;
 use super::keys::{MasterKey, Purpose};
 use super::known::Known;
@@ -44,6 +45,9 @@ pub(super) struct Facts {
     pub keys: Known<Vec<MasterKey>>,
     /// All keys by age, and what needs each, as far as the files of this server tell.
     pub needs: Known<ServerNeeds>,
+    /// How many fetches of a retired key the server counts; `None` if it does not say.
+    pub retired_fetches: Option<u64>,
+    pub audit: Known<AuditFacts>,
     pub witness: Known<Option<WitnessFacts>>,
     pub files: Known<FileFacts>,
     pub transit: Transit,

@@ -2,6 +2,7 @@
 //! The rules that judge the facts. The same facts always give the same findings.
 
 mod access;
+mod audit;
 mod certificates;
 mod data;
 mod drills;
@@ -14,6 +15,7 @@ pub(super) use outcome::ReportVerdict;
 
 use super::facts::Facts;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::doctor::server::judge_fetches;
 use outcome::{NotMeasured, not_measured};
 
 /// The check that lists what was not checked.
@@ -33,6 +35,8 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     transit::replication(facts, &mut found);
     certificates::certificates(facts, &mut found);
     drills::drills(facts, &mut found);
+    audit::audit(facts, &mut found);
+    judge_fetches(facts.retired_fetches, &mut found);
     found.run_checks(&[NOT_MEASURED]);
     for NotMeasured { what, why, fix } in not_measured(facts).into_iter().filter(|n| !keyring::says(facts, n))
     {

@@ -2,12 +2,14 @@
 //! The page: one file that loads nothing and runs nothing. Everything that comes from outside is escaped.
 
 mod access;
+mod audit;
 mod drills;
 mod keyring;
 mod modules;
 mod needs;
 mod parts;
 mod places;
+mod retention;
 mod tables;
 mod transit;
 
@@ -43,7 +45,7 @@ const ALGORITHMS: [[&str; 3]; 4] = [
     [
         "Unlock slots",
         "AES-256-CTR and HMAC-SHA-256",
-        "a key derived from a passphrase with Argon2id (RFC 9106), or from a random secret or the recovery key with HKDF-SHA-256 (RFC 5869)",
+        "a key derived from a passphrase with Argon2id (RFC 9106), or from a random secret with HKDF-SHA-256 (RFC 5869): that of a secret file, a recovery key, or one that custodians hold in shares (Shamir, over GF(2^8))",
     ],
 ];
 
@@ -98,6 +100,7 @@ pub(super) fn page(
                     }
                     (keyring::section(facts))
                     (drills::section(facts))
+                    (audit::section(facts))
                     (access::section(facts))
                     (transit::section(facts))
                     (algorithms())
@@ -118,7 +121,7 @@ pub(super) fn page(
 }
 
 /// The sections of the page: their ids and names.
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 15] = [
     ("coverage", "What is encrypted"),
     ("findings", "Findings"),
     ("clear", "Unencrypted, item by item"),
@@ -126,6 +129,7 @@ const SECTIONS: [(&str, &str); 14] = [
     ("chain", "The chain of keys"),
     ("keyring", "Keyring and master keys"),
     ("drills", "Restore drills"),
+    ("audit", "Audit log"),
     ("access", "Who may rotate or change the keyring"),
     ("transit", "In transit"),
     ("algorithms", "Algorithms"),

@@ -3,6 +3,7 @@
 
 use super::access::Access;
 use super::args::Args;
+use super::audit::AuditFacts;
 use super::copies::{self, CopyContents, Mounts};
 use super::facts::{Facts, FileFacts, MeasurementStep, WitnessFacts};
 use super::keys::{MasterKey, master_keys};
@@ -19,7 +20,9 @@ use crate::commands::keys::ServerNeeds;
 use crate::commands::secret;
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
-use crate::server::{DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally};
+use crate::server::{
+    DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally, retired_fetches,
+};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use std::path::{Path, PathBuf};
@@ -83,13 +86,16 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         Known::Measured(w) => Known::Measured(w.map(|w| WitnessFacts { id: w.id, generation: w.generation })),
         Known::NotMeasured(why) => Known::NotMeasured(why),
     };
+    let unread = copies.first().and_then(|copy| copy.file.why_not());
+    let why_not_opened = |e: &Error| unread.map_or_else(|| e.to_string(), str::to_owned);
+    // Before anything that takes long: the server may write lines and change the keyring meanwhile.
+    let for_audit = opened.as_ref().map_err(why_not_opened);
+    let audit = AuditFacts::check(&mut session, here.datadir(), &keyring, for_audit)?;
     let mut data = places(&mut session, &inventory)?;
     let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut data);
-    let unread = copies.first().and_then(|copy| copy.file.why_not());
-    let keys = match (&opened, unread) {
-        (Ok(keyring), _) => Known::Measured(master_keys(keyring)),
-        (Err(_), Some(why)) => Known::NotMeasured(why.to_owned()),
-        (Err(e), None) => Known::NotMeasured(e.to_string()),
+    let keys = match &opened {
+        Ok(keyring) => Known::Measured(master_keys(keyring)),
+        Err(e) => Known::NotMeasured(why_not_opened(e)),
     };
     let needs = check_needs(args, &mut session, &here, opened.as_ref().ok(), &keys)?;
     let tables = TableRow::all(&inventory, &data);
@@ -102,10 +108,12 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         places: data,
         schemas: SchemaRow::all(&inventory, &tables),
         tables,
+        retired_fetches: retired_fetches(&mut session)?,
         keyring,
         copies,
         keys,
         needs,
+        audit,
         witness,
         files,
         transit,
@@ -230,6 +238,11 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
             "What needs each key",
             "the headers of all files were read, as keyringctl keys needed does",
             &facts.needs,
+        ),
+        MeasurementStep::new(
+            "The audit log",
+            "every line was verified and compared with the keyring, as keyringctl audit verify does; SHOW GLOBAL STATUS LIKE 'Keyring_external_audit_failures'",
+            &facts.audit,
         ),
         MeasurementStep::new(
             "The witness",

@@ -4,6 +4,7 @@
 mod access;
 mod age;
 mod args;
+mod audit;
 mod certificates;
 mod chain;
 mod controls;

@@ -15,7 +15,10 @@ const CRATES: [(&str, &str); 8] = [
     ("ctr", "counter mode of AES-256"),
     ("sha2", "SHA-256, the hash in HMAC, HKDF and the checksums of headers"),
     ("hmac", "HMAC-SHA-256, which authenticates every byte of the keyring file"),
-    ("hkdf", "HKDF-SHA-256, which derives keys from the data key, random secrets and the recovery key"),
+    (
+        "hkdf",
+        "HKDF-SHA-256, which derives keys from the data key, and from random secrets: of secret files, recovery keys and custodians",
+    ),
     ("argon2", "Argon2id, which derives a key from a passphrase"),
     ("x25519-dalek", "X25519, with which slots follow a renewal of the data key"),
     ("getrandom", "the random generator of the operating system's kernel, the source of all keys"),

@@ -2,6 +2,7 @@
 //! Facts for tests: a server on which everything is in order.
 
 use super::access::{Ability, Access, Account, Right};
+use super::audit::{AuditFacts, NotedLine, VerifiedLog};
 use super::copies::{CopyFacts, CopyFile, Volume};
 use super::facts::{Facts, FileFacts, WitnessFacts};
 use super::keys::{MasterKey, Purpose};
@@ -16,6 +17,8 @@ use crate::commands::keys::ServerNeeds;
 use crate::server::{
     DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, ServerIdentity, ServerKeyring, Tally,
 };
+use keyring_external::audit::verify::{Bound, Counts, Verification};
+use serde_json::json;
 use uuid::Uuid;
 
 /// The time of the measurement: 2026-06-01.
@@ -115,6 +118,8 @@ pub(super) fn fine() -> Facts {
             retired: None,
         }]),
         needs: Known::Measured(ServerNeeds { keys: Vec::new(), unread: 0 }),
+        retired_fetches: Some(0),
+        audit: Known::Measured(audit()),
         witness: Known::Measured(Some(WitnessFacts { id: Uuid::nil(), generation: 7 })),
         files: Known::Measured(FileFacts {
             directories: vec!["/var/lib/mysql".into()],
@@ -178,5 +183,29 @@ pub(super) fn drill() -> DrillEntry {
         recorded: None,
         seconds: 3,
         program: "0".to_owned(),
+    }
+}
+
+/// A log without faults.
+pub(super) fn audit() -> AuditFacts {
+    let bound = |seq, time: &str| Bound { seq, time: time.to_owned() };
+    let checked = Verification {
+        log: Uuid::nil().into_bytes(),
+        counts: Counts { lines: 3, authentic: 2, by_chain: 1 },
+        range: Some((bound(1, "2026-05-31T00:00:00.000Z"), bound(3, "2026-05-31T00:00:01.000Z"))),
+        compared_with_note: true,
+        findings: Vec::new(),
+        remarks: Vec::new(),
+    };
+    let log = VerifiedLog { document: json!({}), checked, findings: Vec::new(), remarks: Vec::new() };
+    AuditFacts {
+        file: Some("/v/audit.log".into()),
+        files: vec!["/v/audit.log".into()],
+        unreadable: Vec::new(),
+        note: Some(NotedLine { log: Uuid::nil(), number: 3 }),
+        logs: vec![log],
+        failures: Some(0),
+        events: Vec::new(),
+        destroyed: Vec::new(),
     }
 }

@@ -326,7 +326,7 @@ impl Place<'_> {
         let locked: Vec<_> = with(Obstacle::Secret).map(|c| c.path.shown()).collect();
         if !locked.is_empty() {
             advice.text.push(format!(
-                "The secret fits none of the unlock slots of {}. Try the recovery key, or name another secret with --unlock:",
+                "The secret fits none of the unlock slots of {}. Try the recovery key (for custodians: --custodians), or name another secret with --unlock:",
                 locked.join(", ")
             ));
             let datadir = self.datadir.shown();

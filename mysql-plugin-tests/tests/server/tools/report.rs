@@ -2,9 +2,11 @@
 //! `keyringctl report` on real servers: its facts match the server, its verdict is right, and a real browser shows the
 //! page.
 
+mod audit;
 mod browser;
 mod remedies;
 
+pub use audit::what_the_audit_log_tells;
 pub use browser::why_no_chromium;
 pub use remedies::remedies_work_as_printed;
 

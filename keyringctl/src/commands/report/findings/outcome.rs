@@ -98,6 +98,7 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasure
     add("whether the server's files are encrypted, page by page", facts.files.why_not());
     add("the master keys and their dates", facts.keys.why_not());
     add("what needs each key", facts.needs.why_not());
+    add("the audit log", facts.audit.why_not());
     add("the witness in the data directory", facts.witness.why_not());
     add("whether the connections at that time were encrypted", facts.transit.connections.why_not());
     add("the connections through which this server gets changes", facts.transit.replication.why_not());

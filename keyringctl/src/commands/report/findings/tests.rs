@@ -9,6 +9,7 @@ use super::*;
 use crate::commands::doctor::finding::FindingLevel;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
 use crate::commands::remote_facts::RemoteFacts;
+use crate::commands::report::audit::NOT_NAMED;
 use crate::commands::report::certificates::Use;
 use crate::commands::report::copies::{CopyFile, NO_MOUNTS, NO_SECRET};
 use crate::commands::report::facts::WitnessFacts;
@@ -18,7 +19,7 @@ use crate::commands::report::measure::NO_FILES;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use crate::commands::report::transit::HIDDEN;
 use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
-use made::{administrator, certificate, drills, link, of_access, secure_file_priv};
+use made::{administrator, audit, certificate, drills, link, of_access, secure_file_priv};
 use uuid::Uuid;
 
 const DAY: u64 = 86_400;
@@ -72,7 +73,13 @@ fn a_server_in_order_has_no_findings() {
 }
 
 /// Every error, some in several ways.
-const ERRORS: [Rule; 16] = [
+const ERRORS: [Rule; 19] = [
+    ("audit-log", |f| {
+        let fault = "/v/audit.log line 2: before it, lines are missing: numbers 2 to 4".to_owned();
+        audit(f).logs[0].findings.push(fault);
+    }),
+    ("audit-log", |f| audit(f).unreadable.push("/v/audit.log.1".into())),
+    ("audit-log", |f| audit(f).logs.clear()),
     ("unencrypted", |f| f.places.push(item(PlaceKind::OtherEngine, "clinic.old", PlaceState::Clear))),
     ("new-data", |f| {
         f.places.push(item(PlaceKind::LateSetting, "innodb_redo_log_encrypt", PlaceState::Clear))
@@ -111,7 +118,15 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 30] = [
+const WARNINGS: [Rule; 34] = [
+    ("audit-log", |f| audit(f).failures = Some(2)),
+    ("audit-log", |f| audit(f).file = None),
+    ("audit-log", |f| {
+        audit(f).file = None;
+        audit(f).note = None;
+        f.keyring.way = LoadedAs::Plugin;
+    }),
+    ("retired-keys", |f| f.retired_fetches = Some(3)),
     ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
     ("one-copy", |f| f.keyring.copies = (1, 1)),
     ("same-device", |f| of_volume(f).apart_from_data = false),
@@ -190,7 +205,9 @@ fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
 /// What may not be measured, and reasons, as the measurement gives them.
 type Missing = (&'static str, fn(&mut Facts, String));
 
-const NOT_MEASURED: [Missing; 16] = [
+const NOT_MEASURED: [Missing; 18] = [
+    ("cannot read /v/audit.log: Permission denied", |f, why| f.audit = Known::NotMeasured(why)),
+    (NOT_NAMED, |f, why| f.audit = Known::NotMeasured(why)),
     ("cannot read /d/drills.jsonl: Permission denied", |f, why| f.drills = Known::NotMeasured(why)),
     ("SELECT command denied: as an administrator, run: GRANT SELECT ON mysql.user TO `a`@`b`;", |f, why| {
         f.access = Known::NotMeasured(why)
@@ -306,6 +323,7 @@ fn one_cause_is_one_finding() {
                 f.files = Known::NotMeasured(missing());
                 f.keys = Known::NotMeasured(missing());
                 f.needs = Known::NotMeasured(missing());
+                f.audit = Known::NotMeasured(missing());
                 f.witness = Known::NotMeasured(missing());
                 certificate(f, "clients", Use::Server, 400).certificates = Known::NotMeasured(missing());
                 for copy in &mut f.copies {

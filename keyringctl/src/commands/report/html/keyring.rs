@@ -5,8 +5,8 @@ use super::super::age::days;
 use super::super::copies::{CopyFacts, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
-use super::needs;
 use super::parts::{Column, Name, known, number, table, text, unknown};
+use super::{needs, retention};
 use crate::commands::output::time;
 use crate::commands::remote_facts::RemoteFacts;
 use crate::server::{LoadedAs, ServerKeyring};
@@ -50,6 +50,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
             (known(&facts.keys, |keys| master_keys(facts, keys)))
             @if keyring.is_ours() {
                 (needs::section(facts))
+                (retention::section(facts))
                 h3 { "Copies, and where they are" }
                 @if facts.copies.is_empty() { p { (unknown("the server reports none")) } }
                 @for (i, copy) in facts.copies.iter().enumerate() { (one(i + 1, copy)) }

@@ -18,10 +18,10 @@ pub(super) fn section(facts: &Facts) -> Markup {
             let rows = needs.keys.iter().take(LISTED).map(|key| vec![
                 html! { (Name(&key.id)) @if !key.user.is_empty() { " of user " (Name(&key.user)) } },
                 html! { (days(facts.measured.saturating_sub(key.stored))) },
-                html! { @if let Some(at) = key.retired { span class="state neutral" { "retired" } " " (time(at)) } },
+                html! { @if let Some(at) = key.retired { span class="state neutral" { "retired" } " " span class="nowrap" { (time(at)) } } },
                 html! { (visible(key.why())) },
             ]);
-            let columns = [text("Key"), Column("Age", Some("nowrap")), text("Retired"), text("Needed by")];
+            let columns = [Column("Key", Some("file")), Column("Age", Some("nowrap")), text("Retired"), text("Needed by")];
             html! {
                 @if needs.keys.is_empty() { p { "There are none." } }
                 @else { (table("Keys, the oldest first", &columns, rows)) }

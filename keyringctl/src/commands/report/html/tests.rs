@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::commands::report::access::{Ability, Access, Account, Right};
+use crate::commands::report::audit::{DestroyedKey, EventLines, LogLine};
 use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
 use crate::commands::report::findings::findings;
 use crate::commands::report::known::Known;
@@ -126,6 +127,26 @@ fn hostile_names_stay_text() {
     facts.files = Known::NotMeasured(hostile.to_owned());
     facts.keys = Known::NotMeasured(hostile.to_owned());
     facts.copies[0].path = hostile.into();
+    let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+    audit.file = Some(hostile.into());
+    audit.files.push(hostile.into());
+    audit.logs[0].findings.push(hostile.to_owned());
+    audit.logs[0].remarks.push(hostile.to_owned());
+    let (time, event, who) = (hostile.to_owned(), hostile.to_owned(), hostile.to_owned());
+    let (log, about) = (audit.logs[0].checked.log, hostile.to_owned());
+    let log = uuid::Uuid::from_bytes(log);
+    let last = LogLine { log, number: 1, time, event, who, about };
+    audit.events.push(EventLines { what: "x", name: "x", lines: 1, last: Some(last) });
+    let (key, time, who) = (hostile.to_owned(), hostile.to_owned(), hostile.to_owned());
+    audit.destroyed.push(DestroyedKey {
+        key,
+        time,
+        who,
+        min_wait_days: None,
+        confirmed: false,
+        log,
+        number: 1,
+    });
     let page = shown(&facts);
     elements(&page);
     assert!(!page.contains("<script") && !page.contains("</td></table>\n") && !page.contains("<!--"));
@@ -244,4 +265,40 @@ fn on_a_narrow_screen_each_cell_repeats_its_heading() {
     // The bar's legend has three short columns, which fit: four rows of two cells beside their headings.
     assert_eq!(without.count(), 8);
     assert!(STYLE.contains("content: attr(data-label)"));
+}
+
+#[test]
+fn the_log_is_shown_with_its_faults_and_what_it_tells_of_destroyed_keys() {
+    let mut facts = fine();
+    let page = shown(&facts);
+    assert!(page.contains(">verified</span>: no line was changed, moved or is missing"));
+    assert!(page.contains("3, from number 1 (2026-05-31T00:00:00.000Z) to number 3"));
+    assert!(
+        page.contains("The audit log tells of none since it begins, on <span class=\"nowrap\">2026-05-31")
+    );
+    let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+    audit.logs[0].findings.push("/v/audit.log line 2: the line was changed".to_owned());
+    audit.destroyed.push(DestroyedKey {
+        key: "INNODBKey-u-1".to_owned(),
+        time: "2026-05-31T00:00:00.500Z".to_owned(),
+        who: "keyringctl keys destroy, user root".to_owned(),
+        min_wait_days: Some(30),
+        confirmed: true,
+        log: uuid::Uuid::nil(),
+        number: 2,
+    });
+    let page = shown(&facts);
+    assert!(
+        page.contains(">1 fault</span>")
+            && page.contains("<li>/v/audit.log line 2: the line was changed</li>")
+    );
+    for told in ["2026-05-31T00:00:00.500Z", "keyringctl keys destroy, user root", "30 days"] {
+        assert!(page.contains(told), "{told}");
+    }
+    let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+    audit.file = None;
+    let page = shown(&facts);
+    assert!(
+        page.contains("The server keeps none.") && page.contains("nothing records which keys were destroyed")
+    );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Fixes of volumes, systemd and the running server.
 
+use super::super::super::file_privilege::{self, FileAccess};
 use super::super::super::server;
 use super::super::system::server_keyring;
 use super::*;
@@ -171,6 +172,7 @@ fn running(all: &mut Followed) {
         answer.replace(bad);
         all.fix_with(&guest, check, words, 0, &look, &mended);
     }
+    files_for_accounts(all);
     let unknown = |guest: &Guest| {
         let mut found = Findings::default();
         found.add(FindingLevel::Error, "configured", "no configuration", "why", &[]);
@@ -195,4 +197,37 @@ fn running(all: &mut Followed) {
             guest.write("named", "");
         },
     );
+}
+
+/// The running server lets accounts with FILE read the keyring, until it is restarted with the option file as it is then.
+fn files_for_accounts(all: &mut Followed) {
+    let look = |guest: &Guest| {
+        let site = guest.site();
+        let view = HostView::collect(&site, None, &mut Findings::default());
+        let value = site.option("secure-file-priv").and_then(|line| line.value.clone());
+        let directory = value.unwrap_or_default().trim_matches('"').to_owned();
+        let accounts = vec!["root@localhost".to_owned(), "loader@%".to_owned()];
+        let accounts = if directory == "NULL" { Vec::new() } else { accounts };
+        let mut found = Findings::default();
+        let access = FileAccess { accounts, directory };
+        file_privilege::judge(Some(&access), &[], view.as_ref(), &mut found);
+        found
+    };
+    let restarted = |_: &Guest, administrator: &Administrator<'_>| {
+        assert_eq!(administrator.by_hand, ["then restart mysqld"]);
+    };
+    let words = "lets root@localhost, loader@% read";
+    for guest in [component(), plugin()] {
+        all.fix_with(&guest, "file-privilege", words, 0, &look, &restarted);
+    }
+    for (guest, set) in [(component(), "\"\""), (plugin(), "/mnt/a"), (plugin(), "/etc/mysql")] {
+        let options = fs::read_to_string(guest.at(OPTIONS)).unwrap_or_else(|_| "[mysqld]\n".to_owned());
+        guest.write(OPTIONS, &format!("{options}secure-file-priv = {set}\n"));
+        all.fix_with(&guest, "file-privilege", words, 0, &look, &restarted);
+    }
+    // A directory for nothing else.
+    let guest = plugin();
+    let options = fs::read_to_string(guest.at(OPTIONS)).unwrap();
+    guest.write(OPTIONS, &format!("{options}secure-file-priv = /var/lib/mysql-files\n"));
+    assert!(look(&guest).all().is_empty());
 }

@@ -4,6 +4,7 @@
 use super::{DAY, NOW};
 use crate::commands::drill::history::DrillEntry;
 use crate::commands::report::access::{Access, Account};
+use crate::commands::report::audit::AuditFacts;
 use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
 use crate::commands::report::facts::Facts;
 use crate::commands::report::known::Known;
@@ -66,5 +67,12 @@ pub(super) fn drills(facts: &mut Facts) -> &mut Vec<DrillEntry> {
     match &mut facts.drills {
         Known::Measured(drills) => drills,
         Known::NotMeasured(_) => unreachable!("the sample's drills were measured"),
+    }
+}
+
+pub(super) fn audit(facts: &mut Facts) -> &mut AuditFacts {
+    match &mut facts.audit {
+        Known::Measured(audit) => audit,
+        Known::NotMeasured(_) => unreachable!("the sample's log was verified"),
     }
 }

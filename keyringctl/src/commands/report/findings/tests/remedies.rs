@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::commands::doctor::finding::Finding;
-use crate::commands::report::sample::drill;
+use crate::commands::report::sample::{self, drill};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,37 @@ const DOCTOR: &str = "keyringctl doctor";
 type Follow = fn(&mut Facts, &Finding);
 
 /// Findings whose remedies are followed here: the check, words of the finding, and how.
-const HERE: [(&str, &str, Follow); 13] = [
+const HERE: [(&str, &str, Follow); 19] = [
+    // Nothing brings back what was written.
+    ("audit-log", "is not as it was written", |facts, finding| {
+        assert!(finding.fix[0].ends_with("keyringctl audit verify --audit-log /v/audit.log"), "{finding:?}");
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    ("audit-log", "could not write 2 lines", |facts, finding| {
+        assert!(finding.fix[0].ends_with(DOCTOR), "{finding:?}");
+        audit(facts).failures = Some(0);
+    }),
+    // The test report::what_the_audit_log_tells sets it on a server.
+    ("audit-log", "the server keeps no audit log", |facts, finding| {
+        let setting = match facts.keyring.way {
+            LoadedAs::Component => "set: \"audit_log\": \"/var/log/mysql/keyring_external.audit.log\"",
+            _ => "set: keyring_external_audit_log = /var/log/mysql/keyring_external.audit.log",
+        };
+        assert!(finding.fix[0].contains(setting), "{finding:?}");
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    ("not-measured", "the audit log: cannot read", |facts, _| {
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    ("not-measured", "it is not known where that is", |facts, finding| {
+        assert!(finding.what.ends_with("run keyringctl report with --audit-log FILE"), "{finding:?}");
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    // The tests of keys run both on a server.
+    ("retired-keys", "has fetched retired keys", |facts, finding| {
+        assert!(finding.fix[1].ends_with("keyringctl keys unretire ID"), "{finding:?}");
+        facts.retired_fetches = Some(0);
+    }),
     // The tests of drill run it on a server.
     ("drill", "no restore drill is recorded", |facts, finding| {
         assert!(finding.fix[0].contains("keyringctl drill --backup PATH"), "{finding:?}");

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The audit log of the server: which lines of it are verified, what is missing or was changed, and what it tells.
+
+mod lines;
+
+pub(super) use lines::{DestroyedKey, EventLines, LogLine};
+
+use super::known::{ELSEWHERE, Known};
+use crate::commands::audit::{read, verify};
+use crate::commands::{audit_of_server, audit_trail};
+use crate::error::Result;
+use crate::server::{ServerKeyring, Session, audit_failures};
+use crate::show::Shown;
+use keyring_external::audit::verify::{Known as Compared, Verification, verify as verify_files};
+use keyring_external::keyring::Keyring;
+use lines::Lines;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Why the log is not known. The server is a component, which does not say where its log is.
+pub(super) const NOT_NAMED: &str = "the keyring notes an audit log, but it is not known where that is: run keyringctl report with --audit-log FILE";
+
+/// What was verified.
+#[derive(Debug, Serialize)]
+pub(super) struct AuditFacts {
+    /// The log; `None` if the server keeps none.
+    #[serde(serialize_with = "crate::show::optional_path")]
+    pub file: Option<PathBuf>,
+    /// The files that were read: the log, and those beside it that a rotation has renamed.
+    #[serde(serialize_with = "crate::show::paths")]
+    pub files: Vec<PathBuf>,
+    /// Those of them that hold no line of a log.
+    #[serde(serialize_with = "crate::show::paths")]
+    pub unreadable: Vec<PathBuf>,
+    /// The line that the keyring notes.
+    pub note: Option<NotedLine>,
+    pub logs: Vec<VerifiedLog>,
+    /// How many lines the server could not write since it started; `None` if it does not say.
+    pub failures: Option<u64>,
+    /// What the lines tell, by kind of event.
+    pub events: Vec<EventLines>,
+    /// The keys that the lines say were destroyed, the last first.
+    pub destroyed: Vec<DestroyedKey>,
+}
+
+/// A line that the keyring notes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct NotedLine {
+    pub log: Uuid,
+    pub number: u64,
+}
+
+/// One log, as `audit verify` shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct VerifiedLog {
+    #[serde(flatten)]
+    pub document: Value,
+    #[serde(skip)]
+    pub checked: Verification,
+    /// What is wrong with it, in words.
+    #[serde(skip)]
+    pub findings: Vec<String>,
+    /// What is remarkable in it.
+    #[serde(skip)]
+    pub remarks: Vec<String>,
+}
+
+impl AuditFacts {
+    /// Verifies the log of the server, whose keyring was opened before.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub(super) fn check(
+        session: &mut Session,
+        datadir: Option<&Path>,
+        server: &ServerKeyring,
+        opened: std::result::Result<&Keyring, String>,
+    ) -> Result<Known<AuditFacts>> {
+        let keyring = match opened {
+            Ok(keyring) => keyring,
+            Err(why) => return Ok(Known::NotMeasured(why)),
+        };
+        let Some(datadir) = datadir else { return Ok(Known::NotMeasured(ELSEWHERE.to_owned())) };
+        let note = keyring.log_note();
+        let note = note.map(|note| NotedLine { log: Uuid::from_bytes(note.log), number: note.seq });
+        let of_plugin = session.variable("keyring_external_audit_log")?;
+        let file = match (audit_trail::path(), &of_plugin) {
+            (Some(given), _) => Some(given),
+            (None, Some(path)) => Some(path).filter(|path| !path.is_empty()).map(|path| datadir.join(path)),
+            // A component does not say which it is: its configuration does.
+            (None, None) => server.paths.first().and_then(|copy| {
+                audit_of_server::look_for_server(copy);
+                audit_trail::path()
+            }),
+        };
+        if file.is_none() && of_plugin.is_none() && note.is_some() {
+            return Ok(Known::NotMeasured(NOT_NAMED.to_owned()));
+        }
+        let mut facts = AuditFacts {
+            file,
+            files: Vec::new(),
+            unreadable: Vec::new(),
+            note,
+            logs: Vec::new(),
+            failures: audit_failures(session)?,
+            events: Vec::new(),
+            destroyed: Vec::new(),
+        };
+        Ok(facts.read(keyring).map(|()| facts).into())
+    }
+
+    fn read(&mut self, keyring: &Keyring) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        self.files = read::with_segments(file)?;
+        let contents = self.files.iter().map(|file| read::file(file)).collect::<Result<Vec<_>>>()?;
+        let key = Some(keyring.audit_key()?);
+        let known = Compared { keyring: Some(keyring.id()), key, note: keyring.log_note() };
+        let (logs, unreadable) = verify_files(&contents, &known);
+        let lines = Lines::of(&contents, &logs);
+        self.events = lines.events();
+        self.destroyed = lines.destroyed();
+        self.unreadable = unreadable.into_iter().filter_map(|index| self.files.get(index)).cloned().collect();
+        let files = &self.files;
+        self.logs = logs.into_iter().map(|log| VerifiedLog::new(log, files)).collect();
+        Ok(())
+    }
+
+    /// What is wrong, in words, each with the line that it is about.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<_> = self.logs.iter().flat_map(|log| log.findings.iter().cloned()).collect();
+        faults.extend(
+            self.unreadable.iter().map(|file| format!("{}: no line of an audit log is in it", file.shown())),
+        );
+        if let (Some(file), [], Some(note)) = (&self.file, &self.logs[..], self.note) {
+            faults.push(format!(
+                "no line of it is in {}, although the keyring notes line {} of the log {}",
+                file.shown(),
+                note.number,
+                note.log
+            ));
+        }
+        faults
+    }
+
+    /// When the first line of it was written; `None` if there is none.
+    pub(super) fn since(&self) -> Option<&str> {
+        let firsts = self.logs.iter().filter_map(|log| log.checked.range.as_ref());
+        firsts.map(|(first, _)| first.time.as_str()).min()
+    }
+
+    /// How many lines it has.
+    pub(super) fn lines(&self) -> usize {
+        self.logs.iter().map(|log| log.checked.counts.lines).sum()
+    }
+}
+
+impl VerifiedLog {
+    pub(super) fn new(checked: Verification, files: &[PathBuf]) -> VerifiedLog {
+        let words = |all: &[_]| all.iter().map(|finding| verify::text(finding, files)).collect();
+        VerifiedLog {
+            document: verify::document(&checked, files),
+            findings: words(&checked.findings),
+            remarks: words(&checked.remarks),
+            checked,
+        }
+    }
+}

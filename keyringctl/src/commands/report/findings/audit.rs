@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rules for the audit log.
+
+use super::data::names;
+use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::report::facts::Facts;
+use crate::server::LoadedAs;
+use crate::show::Shown;
+
+const CHECK: &str = "audit-log";
+/// The file that the documentation proposes.
+const PROPOSED: &str = "/var/log/mysql/keyring_external.audit.log";
+
+pub(super) fn audit(facts: &Facts, found: &mut Findings) {
+    let Some(audit) = facts.audit.measured() else { return };
+    found.run_checks(&[CHECK]);
+    let Some(file) = &audit.file else {
+        none(facts, found);
+        return;
+    };
+    let faults = audit.faults();
+    if !faults.is_empty() {
+        let what =
+            format!("the audit log is not as it was written: {}", names(faults.iter().map(String::as_str)));
+        let why = "Somebody, or a fault of the disk, changed or removed what was recorded.";
+        let fix = [
+            format!("see every fault of it: keyringctl audit verify --audit-log {}", file.shown()),
+            "keep its files as evidence, and find out what happened at these times".to_owned(),
+        ];
+        found.add(FindingLevel::Error, CHECK, what, why, &fix);
+    }
+    if let Some(lost) = audit.failures.filter(|lost| *lost > 0) {
+        let what = format!("the server could not write {lost} lines of the audit log {}", file.shown());
+        let why = "What they would have told is not recorded.";
+        let fix = ["see why it cannot be written: keyringctl doctor".to_owned()];
+        found.add(FindingLevel::Warning, CHECK, what, why, &fix);
+    }
+}
+
+/// The server keeps no log.
+fn none(facts: &Facts, found: &mut Findings) {
+    let was = facts.audit.measured().and_then(|audit| audit.note);
+    let was =
+        was.map(|note| format!(", although the keyring notes line {} of the log {}", note.number, note.log));
+    let what = format!("the server keeps no audit log{}", was.unwrap_or_default());
+    let why = "Who opened the keyring, and who made, removed or destroyed keys, is not recorded.";
+    let fix = match facts.keyring.way {
+        LoadedAs::Component => {
+            format!(
+                "in the component's configuration, set: \"audit_log\": \"{PROPOSED}\"; then run in the server: ALTER INSTANCE RELOAD KEYRING;"
+            )
+        }
+        _ => format!(
+            "in the server's option file, set: keyring_external_audit_log = {PROPOSED}; then restart it"
+        ),
+    };
+    let check = "see whether mysqld can write there: keyringctl doctor".to_owned();
+    found.add(FindingLevel::Warning, CHECK, what, why, &[fix, check]);
+}
