@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl audit`: reads and verifies the audit log.
 
+mod of_log;
 pub(super) mod read;
 mod show;
 pub(super) mod verify;
+
+pub(super) use of_log::of_log;
 
 use super::output::Output;
 use super::verdict::Verdict;

@@ -1,21 +1,155 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Checks where the audit log is: mysqld can write it, and other users cannot.
+//! Checks the audit log: mysqld can write it, other users cannot, and its lines are those that the keyring notes.
 
 use super::finding::Findings;
 use super::host_view::HostView;
 use super::permission::may_write;
+use crate::commands::audit::of_log;
+use crate::commands::audit_trail;
+use crate::commands::content::Content;
+use crate::commands::output::counted;
 use crate::show::Shown;
+use keyring_external::audit::verify::{Known, Trouble};
+use keyring_external::keyring::Keyring;
 use keyring_external::store::file::volume::directory_of;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use uuid::Uuid;
 
 const CHECK: &str = "audit-log";
 const MEANING: &str =
     "The server works without the log and counts lost lines: Keyring_external_audit_failures.";
 
-pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
-    let Some(log) = &view.host.audit.path else { return };
+/// Checks the log. `newest` is the newest copy of the keyring that can be read.
+pub(super) fn check(view: &HostView<'_>, newest: Option<&Content>, found: &mut Findings) {
+    let known = newest.map(known).unwrap_or_default();
+    let Some(log) = &view.host.audit.path else {
+        if known.note.is_some() {
+            found.note(
+                CHECK,
+                "the keyring notes an audit log, but the server is configured with none",
+                "What the server does with the keyring is in no log. keyringctl setup --audit-log PATH configures one.",
+            );
+        }
+        return;
+    };
     found.run_checks(&[CHECK]);
+    check_place(view, log, found);
+    check_lines(view, log, &known, found);
+}
+
+/// What the log is compared with.
+fn known(newest: &Content) -> Known {
+    match &newest.keyring {
+        Some(keyring) => Known {
+            keyring: Some(keyring.id()),
+            // Without memory for it, only the hashes are checked.
+            key: keyring.audit_key().ok(),
+            note: keyring.log_note(),
+        },
+        None => Known {
+            keyring: Some(newest.claims.header.id),
+            key: None,
+            note: newest.claims.commit.and_then(|commit| commit.note),
+        },
+    }
+}
+
+/// Writes to the log that this command unlocked the keyring.
+pub(super) fn record(view: Option<&HostView<'_>>, keyring: &Keyring) {
+    let Some(view) = view else { return };
+    let at = |path: &Path| view.local_path(path);
+    let log = audit_trail::OfServer::new(&view.host.audit, &at(&view.site.datadir), at);
+    audit_trail::use_log_of_server(log);
+    // That the keyring notes a log which is not configured is among the findings.
+    if audit_trail::path().is_some() {
+        audit_trail::attach(keyring);
+    }
+}
+
+/// Compares the lines with what the keyring notes.
+fn check_lines(view: &HostView<'_>, log: &Path, known: &Known, found: &mut Findings) {
+    let place = view.local_path(log);
+    let shown = place.shown();
+    if !directory_of(&place).is_dir() {
+        // Which is a finding of its own.
+        return;
+    }
+    let verified = match of_log(&place, known) {
+        Ok(verified) => verified,
+        Err(e) => return found.note(CHECK, format!("the audit log {shown} was not verified: {e}"), ""),
+    };
+    if let (true, Some(note)) = (verified.logs.is_empty(), known.note) {
+        let id = Uuid::from_bytes(note.log);
+        found.warning(
+            CHECK,
+            log,
+            format!(
+                "the keyring notes line {} of the audit log {id}, but there is no log at {shown}",
+                note.seq
+            ),
+            OTHER_LOG,
+            &elsewhere(&shown),
+        );
+        return;
+    }
+    for index in &verified.unreadable {
+        let Some(file) = verified.files.get(*index) else { continue };
+        let file = file.shown();
+        let dir = directory_of(&place).shown();
+        found.warning(
+            CHECK,
+            log,
+            format!("no line of an audit log is in {file}, which has a name like the files of the log"),
+            "If it was one of them, its lines were overwritten.",
+            &[format!(
+                "find out what it is, then move it to another directory than {dir}: mv {file} OTHER/DIRECTORY"
+            )],
+        );
+    }
+    let is_other =
+        |trouble: &Trouble| matches!(trouble, Trouble::NotedLogNotGiven | Trouble::EarlierLogNotGiven);
+    let (other, touched): (Vec<_>, Vec<_>) = verified.findings().partition(|(trouble, _)| is_other(trouble));
+    if let Some((_, first)) = touched.first() {
+        let more = match touched.len() {
+            1 => String::new(),
+            all => format!(" ({} in all)", counted(all, "finding")),
+        };
+        found.error(
+            CHECK,
+            log,
+            format!("the audit log {shown} was changed, or lines of it are missing: {first}{more}"),
+            "Somebody may have removed what they did with the keyring from it, or the volume of the log is failing.",
+            &[
+                "see all that is wrong with it: keyringctl audit verify".to_owned(),
+                format!("keep its files as they are, and find out who can write to {}", directory_of(&place).shown()),
+                format!("then put the files of the log back from a backup: {shown}, and those that begin with its name"),
+                "or, if there is none and this is known: keyringctl doctor --ignore audit-log".to_owned(),
+            ],
+        );
+    }
+    if let Some((_, first)) = other.first() {
+        found.warning(CHECK, log, format!("the audit log {shown}: {first}"), OTHER_LOG, &elsewhere(&shown));
+    }
+}
+
+const OTHER_LOG: &str = "The log was removed, or it is at another path: that of another server that uses this keyring, or that \
+                         of an earlier configuration.";
+
+/// The fix for a log that is not where it is looked for.
+fn elsewhere(shown: &str) -> Vec<String> {
+    vec![
+        format!(
+            "move the files of that log beside {shown}, with names that begin with it and a dot, or copy them there"
+        ),
+        "if they are lost, put them back from a backup, and find out who could remove them".to_owned(),
+        "or, if there is none and this is known: keyringctl doctor --ignore audit-log".to_owned(),
+    ]
+}
+
+/// Checks that mysqld can write the log, and that other users cannot.
+fn check_place(view: &HostView<'_>, log: &Path, found: &mut Findings) {
     let (dir, user) = (directory_of(log), &view.site.user);
     let (place, folder) = (view.local_path(log), view.local_path(dir));
     let Ok(meta) = fs::metadata(&folder) else {

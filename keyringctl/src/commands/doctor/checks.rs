@@ -66,7 +66,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 61] = [
     ("keys-in-clear", "no file of another keyring holds unencrypted keys"),
     ("auto-create", "auto_create is OFF"),
     ("read-only", "read_only is OFF"),
-    ("audit-log", "mysqld can write the audit log, and other users cannot"),
+    ("audit-log", "mysqld can write the audit log, other users cannot, and no line is changed or missing"),
     ("server", "the running server answers"),
     ("server-state", "the keyring of the running server is ATTACHED"),
     ("server-keyring", "the running server uses the configured keyring"),

@@ -21,7 +21,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
+/// Returns the newest of the copies that can be read: one that the secret unlocked, if there is any.
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) -> Option<Content> {
     found.run_checks(&[
         "keyring-file",
         "keyring-owner",
@@ -56,6 +57,10 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     if let Some((path, first)) = opened.first() {
         slots(view, path, &first.claims, found);
     }
+    opened
+        .into_iter()
+        .map(|(_, content)| content)
+        .max_by_key(|content| (content.keyring.is_some(), content.generation()))
 }
 
 /// Reports the copies that are not there, which needs no permission.

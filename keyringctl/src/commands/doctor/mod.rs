@@ -37,6 +37,7 @@ use crate::error::Result;
 use crate::show::Shown;
 use finding::{FindingLevel, Findings};
 use host_view::HostView;
+use keyring_external::keyring::Keyring;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 
@@ -81,8 +82,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if ordinary::is_ordinary(&site) {
         ordinary::report(&site, view.as_ref().map(|view| &view.host), &mut found);
         check_as_ordinary(view.as_ref(), &mut found);
-    } else {
-        check(&site, view.as_ref(), &mut found);
+    } else if let Some(keyring) = check(&site, view.as_ref(), &mut found) {
+        audit_log::record(view.as_ref(), &keyring);
     }
     if args.offline {
         server::not_asked(&mut found);
@@ -107,20 +108,22 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// Runs all checks except those of the running server.
-fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
+/// Runs all checks except those of the running server. Returns the keyring, if a secret unlocked it.
+fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) -> Option<Keyring> {
+    let mut newest = None;
     if let Some(view) = view {
         files::check(view, found);
-        keyring::check(view, found);
+        newest = keyring::check(view, found);
         volumes::check(view, found);
         remotes::check(view, found);
         unlock::check(view, found);
         apparmor::check(view, found);
         selinux::check(view, found);
         systemd::check(view, found);
-        audit_log::check(view, found);
+        audit_log::check(view, newest.as_ref(), found);
     }
     leftovers::check(site, view.map(|l| &l.host), found);
+    newest?.keyring
 }
 
 /// Runs the checks that need no permission.

@@ -26,6 +26,6 @@ pub(in crate::commands) fn may(meta: &Metadata, account: Option<&Account>, acces
 }
 
 /// Returns whether an account may write to a file.
-pub(super) fn may_write(meta: &Metadata, account: Option<&Account>) -> bool {
+pub(in crate::commands) fn may_write(meta: &Metadata, account: Option<&Account>) -> bool {
     may(meta, account, WRITE)
 }

@@ -2,6 +2,10 @@
 //! Fixes of what makes mysqld load the keyring, and of what other keyrings left.
 
 use super::*;
+use keyring_external::audit::{AuditLog, Reports, Settings};
+use keyring_external::config::Forward;
+use keyring_external::key::{KeyType, NameRef};
+use keyring_external::keyring::load_beside_others;
 
 pub(super) fn follow(all: &mut Followed) {
     manifests(all);
@@ -11,6 +15,7 @@ pub(super) fn follow(all: &mut Followed) {
     not_loaded(all);
     libraries(all);
     audit_log(all);
+    lines_of_the_audit_log(all);
     leftovers(all);
 }
 
@@ -232,6 +237,87 @@ fn audit_log(all: &mut Followed) {
     fs::remove_file(guest.at(log)).unwrap();
     fs::create_dir(guest.at(log)).unwrap();
     all.fix(&guest, "audit-log", "is not a regular file", 0, &nothing);
+}
+
+const LOG: &str = "var/log/mysql/audit.log";
+
+/// Stores a key, which is announced in the log and noted in both copies.
+fn store_with_log(guest: &Guest, id: &str) {
+    let places = crate::commands::store_places::store_places();
+    let source = guest.source();
+    let paths = [guest.at(KEYRING), guest.at(MIRROR)];
+    let keyring = load_beside_others(&places, &paths, 2, "the secret", || source.read(), |_, _| {}).unwrap();
+    let settings = Settings {
+        path: guest.at(LOG),
+        forward: Forward::No,
+        server: None,
+        who: serde_json::json!({ "program": "mysqld" }),
+        owner: None,
+    };
+    let reports = Reports { failing: |why| panic!("{why}"), recovered: |_| {} };
+    keyring.audit_to(Arc::new(AuditLog::new(settings, reports)));
+    let name = NameRef::new(id.as_bytes(), b"").unwrap();
+    keyring.store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
+}
+
+fn with_log() -> Guest {
+    let guest = component();
+    replace(&guest, CNF, "\"unlock\"", "\"audit_log\": \"/var/log/mysql/audit.log\", \"unlock\"");
+    fs::create_dir_all(guest.at("var/log/mysql")).unwrap();
+    ["one", "two", "three"].iter().for_each(|id| store_with_log(&guest, id));
+    passes(&seen(&guest));
+    guest
+}
+
+fn lines_of_the_audit_log(all: &mut Followed) {
+    // Without its last line, as it was before the last change, and with another word in a line.
+    let guest = with_log();
+    let whole = fs::read_to_string(guest.at(LOG)).unwrap();
+    let count = whole.lines().count();
+    let older: String = whole.split_inclusive('\n').take(count - 1).collect();
+    for (text, words) in [
+        (older, format!("lines are missing at the end: number {count}")),
+        (whole.replacen("key_stored", "key_stolen", 1), "line 2: the line was changed".to_owned()),
+    ] {
+        fs::write(guest.at(LOG), &text).unwrap();
+        let found = seen(&guest);
+        error(&found, "audit-log", &words);
+        // Without the secret, the note tells that much too.
+        error(&guest.with(&|view| view.secret = Some("env:KX_NOT_SET".parse().unwrap())), "audit-log", "");
+        let back = |guest: &Guest| fs::write(guest.at(LOG), &whole).unwrap();
+        all.fix(&guest, "audit-log", "was changed, or lines of it are missing", 0, &back);
+    }
+    // A rotation is no fault.
+    let renamed = |guest: &Guest| fs::rename(guest.at(LOG), guest.at("var/log/mysql/audit.log.1")).unwrap();
+    renamed(&guest);
+    passes(&seen(&guest));
+    store_with_log(&guest, "four");
+    passes(&seen(&guest));
+
+    let guest = with_log();
+    let kept = guest.at("var/log/kept");
+    let back = |guest: &Guest| fs::rename(&kept, guest.at("var/log/mysql/audit.log.1")).unwrap();
+    fs::rename(guest.at(LOG), &kept).unwrap();
+    all.fix(&guest, "audit-log", "but there is no log at", 0, &back);
+    // It was removed, and the server goes on with another one.
+    let guest = with_log();
+    let kept = guest.at("var/log/kept");
+    let back = |guest: &Guest| fs::rename(&kept, guest.at("var/log/mysql/audit.log.1")).unwrap();
+    fs::rename(guest.at(LOG), &kept).unwrap();
+    store_with_log(&guest, "four");
+    all.fix(&guest, "audit-log", "this log began when the keyring already noted a line", 0, &back);
+    let away =
+        |guest: &Guest| fs::rename(guest.at("var/log/mysql/audit.log.old"), guest.at("var/other")).unwrap();
+    guest.write("var/log/mysql/audit.log.old", "text\n");
+    all.fix(&guest, "audit-log", "no line of an audit log is in", 0, &away);
+    // The setting was removed.
+    let guest = with_log();
+    replace(&guest, CNF, "\"audit_log\": \"/var/log/mysql/audit.log\", ", "");
+    note(
+        &seen(&guest),
+        "audit-log",
+        "the keyring notes an audit log, but the server is configured with none",
+    );
 }
 
 fn leftovers(all: &mut Followed) {
