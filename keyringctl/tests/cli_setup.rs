@@ -253,7 +253,7 @@ fn setup_asks_on_a_terminal_and_no_stops_it() {
     let host = Host::new();
     let on_terminal = |typed: &str| host.on_terminal("setup --as component --allow-same-device", typed);
     let before = host.files();
-    let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\n\nn\n") else {
+    let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\n\n\nn\n") else {
         return;
     };
     no.says(
@@ -262,16 +262,21 @@ fn setup_asks_on_a_terminal_and_no_stops_it() {
             "Path of the keyring file",
             "Path of a copy on another volume",
             "[file:/etc/mysql/keyring_external.secret]",
+            "Audit log: a path such as /var/log/mysql/keyring_external.audit.log, or none [none]: ",
             "recovery key (key), or custodians (as 2-of-3)",
             "Write all of this? [y/n]",
             "Nothing was written",
         ],
     );
     assert_eq!(host.files(), before);
-    on_terminal("/mnt/a/keys/main.keyring\n/mnt/b/keys/main.keyring\ncredential:k\n4-of-3\nkey\nwhat\ny\n")
+    fs::create_dir_all(host.at("var/log")).unwrap();
+    let answers =
+        "/mnt/a/keys/main.keyring\n/mnt/b/keys/main.keyring\ncredential:k\nlog\n/var/log/mysql/audit.log\n";
+    on_terminal(&format!("{answers}4-of-3\nkey\nwhat\ny\n"))
         .unwrap()
-        .says(0, &["Created keyring", "recovery key"]);
+        .says(0, &["the audit log is log: give an absolute path", "Created keyring", "recovery key"]);
     assert!(host.read(CNF).contains("credential:k") && host.at("mnt/b/keys/main.keyring").exists());
+    assert!(host.read(CNF).contains(r#""audit_log": "/var/log/mysql/audit.log""#), "{}", host.read(CNF));
 }
 
 #[test]

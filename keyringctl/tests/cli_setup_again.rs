@@ -202,7 +202,7 @@ fn the_configuration_in_the_data_directory_is_changed_where_it_is() {
 #[test]
 fn the_questions_offer_what_is_configured() {
     let host = configured("component", &["--unlock", "credential:own"]);
-    let Some(same) = host.on_terminal("setup", "\n\n\n") else { return };
+    let Some(same) = host.on_terminal("setup", "\n\n\n\n") else { return };
     let same = same.says(
         0,
         &[
@@ -214,10 +214,10 @@ fn the_questions_offer_what_is_configured() {
     );
     assert!(!same.out.contains("Write all of this?"), "{same:?}");
     let before = host.files();
-    host.on_terminal("setup --wait 3", "\n\n\nn\n").unwrap().says(1, &["Write all of this? [y/n]"]);
+    host.on_terminal("setup --wait 3", "\n\n\n\nn\n").unwrap().says(1, &["Write all of this? [y/n]"]);
     assert_eq!(host.files(), before);
     // An answer that cannot be right is asked for again.
-    let typed = format!("keys/k\n{A}\n{A}\nkeys/k\n/mnt/b/keys/main.keyring\n\nnonsense\n\n");
+    let typed = format!("keys/k\n{A}\n{A}\nkeys/k\n/mnt/b/keys/main.keyring\n\nnonsense\n\n\n");
     host.on_terminal("setup", &typed)
         .unwrap()
         .says(0, &["is keys/k: give an absolute path", "is named twice", "nonsense", "Nothing to change"]);

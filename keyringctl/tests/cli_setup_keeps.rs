@@ -105,7 +105,7 @@ fn a_secret_that_mysqld_cannot_read_is_refused() {
     }
     host.setup(&["--unlock", "file:secret", "--yes"]).says(2, &["absolute path", "Nothing was changed"]);
     assert_eq!(host.files(), before);
-    if let Some(asked) = host.on_terminal("setup", "\n\nfile:secret\n\n") {
+    if let Some(asked) = host.on_terminal("setup", "\n\nfile:secret\n\n\n") {
         asked.says(0, &["give an absolute path", "Nothing to change"]);
     }
     if rustix::process::geteuid().is_root() {

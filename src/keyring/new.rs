@@ -6,6 +6,7 @@ use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal
 use crate::custodians::{Custodians, Share};
 use crate::error::Result;
 use crate::format::FormatError;
+use crate::format::audit_key::AuditKey;
 use crate::format::cost::Cost;
 use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
@@ -25,6 +26,9 @@ pub struct NewKeyring {
 }
 
 impl NewKeyring {
+    /// The generation of a new keyring.
+    pub const GENERATION: u64 = 1;
+
     /// Creates a keyring that `secret`, read from `source_name`, unlocks. If the secret is text, it is a
     /// passphrase and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32
     /// bytes.
@@ -67,6 +71,14 @@ impl NewKeyring {
         &self.header
     }
 
+    /// The key that authenticates lines of the audit log about it.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn audit_key(&self) -> Result<AuditKey> {
+        AuditKey::of(&self.keys).map_err(FormatError::in_memory)
+    }
+
     /// Writes the keyring durably, with the same bytes at each path. The paths must be free.
     ///
     /// # Errors
@@ -91,8 +103,9 @@ impl NewKeyring {
     /// As [`NewKeyring::write_to`].
     pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<CreatedCopy>> {
         let mut sealer = Sealer::new().map_err(FormatError::in_memory)?;
-        let image = Image::seal(&self.header, &self.keys, 1, None, std::iter::empty(), &mut sealer)
-            .map_err(FormatError::in_memory)?;
+        let image =
+            Image::seal(&self.header, &self.keys, Self::GENERATION, None, std::iter::empty(), &mut sealer)
+                .map_err(FormatError::in_memory)?;
         let mut made = Vec::new();
         for place in places {
             made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(CreatedCopy::remove))?);

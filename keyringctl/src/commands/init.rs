@@ -2,6 +2,7 @@
 //! `keyringctl init`: creates a keyring.
 
 use super::apart::{self, Places};
+use super::audit_trail;
 use super::copies::of_server::{self, Server};
 use super::handout::{self, Handout, Wait};
 use super::output::Output;
@@ -13,6 +14,7 @@ use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::host::accounts;
 use crate::show::{Shown, exact_paths};
+use keyring_external::audit::{Event, EventKind, Of};
 use keyring_external::custodians::{Custodians, Share};
 use keyring_external::error::Failure;
 use keyring_external::format::header::Header;
@@ -27,6 +29,7 @@ use keyring_external::store::vacancy::{CreatedCopy, Vacancy};
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Create a keyring and show its recovery key, or the shares of its custodians (shown only once)
 #[derive(clap::Args)]
@@ -99,9 +102,21 @@ pub(super) struct CreatedKeyring {
     /// The secret file, if one was created.
     pub secret_file: Option<PathBuf>,
     files: Vec<CreatedCopy>,
+    /// The keyring as the audit log names it.
+    of: Of,
 }
 
 impl CreatedKeyring {
+    /// Writes to the audit log of this command, if there is one, that the keyring was created.
+    pub(super) fn record(&self) {
+        let Some(log) = audit_trail::log() else { return };
+        let copies: Vec<_> = self.files.iter().map(|copy| copy.path().exact()).collect();
+        let slots: Vec<_> = self.header.slots.iter().map(|(_, slot)| json!(slot.kind)).collect();
+        let event = Event::new(EventKind::CopiesCreated).with("new_keyring", true);
+        // A line that cannot be written is told.
+        let _ = log.write(Some(&self.of), &event.with("copies", json!(copies)).with("slots", slots));
+    }
+
     /// Prints the output so far and the recovery key or the shares, and adds them to the document. `wait` asks a question
     /// and returns when it was answered, if somebody can be asked. If that fails, removes all files that were created: without them, the keyring is
     /// not what was asked for.
@@ -202,6 +217,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     });
     let pages = args.recovery.pages.as_deref();
     created.deliver(places.fs().as_ref(), (pages, &mut document), out, Some(&mut handout::wait_for_enter))?;
+    created.record();
     Ok(Verdict::Fine)
 }
 
@@ -210,7 +226,11 @@ fn traces(host: &site::Args, paths: &[PathBuf]) -> Option<Traces> {
     // This user may have no permission to find out.
     let Server::Ours(server) = of_server::find(host).ok()? else { return None };
     let is_configured = |path: &PathBuf| server.copies.iter().any(|copy| apart::is_one_file(copy, path));
-    let traces = paths.iter().any(is_configured).then(|| Traces::find(&server.datadir, &[]))?.ok()?;
+    if !paths.iter().any(is_configured) {
+        return None;
+    }
+    audit_trail::use_log_of_server(server.audit);
+    let traces = Traces::find(&server.datadir, &[]).ok()?;
     // Without a witness, the files may need keys of another kind of keyring, which are imported into the new one.
     traces.accept().is_some().then_some(traces)
 }
@@ -259,7 +279,13 @@ pub(super) fn create(
             let _ = places.fs().unlink(file);
         }
     })?;
-    Ok(CreatedKeyring { header: new.header().clone(), recovery, secret_file, files })
+    let of = Of {
+        keyring: new.header().id,
+        key: Arc::new(new.audit_key()?),
+        generation: NewKeyring::GENERATION,
+        note: None,
+    };
+    Ok(CreatedKeyring { header: new.header().clone(), recovery, secret_file, files, of })
 }
 
 /// The user and group that a secret belongs to if all copies are at remotes: root's is mysqld's, which reads it.

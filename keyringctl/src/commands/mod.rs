@@ -157,7 +157,8 @@ pub fn main() -> ExitCode {
         store_places::give_remotes(std::path::absolute(&file).unwrap_or(file));
     }
     audit_trail::give_command(&command);
-    if let Some(file) = cli.audit_log {
+    // The option of setup is the log that it configures.
+    if let Some(file) = cli.audit_log.filter(|_| !matches!(cli.command, Command::Setup(_))) {
         audit_trail::give_log(std::path::absolute(&file).unwrap_or(file));
     }
     let mut out = Output::on_stdout(&command, cli.json, cli.color);

@@ -105,12 +105,19 @@ pub struct Labelled {
     pub kind: &'static str,
 }
 
-/// The files of a keyring that must have a type: the directories of the copies first.
+/// The files of a keyring that must have a type: the directories of the copies first, then that of an audit log.
 pub fn labelled(host: &Host) -> Vec<Labelled> {
     let mut all: Vec<Labelled> = Vec::new();
     for (_, copy) in host.files() {
         let path = directory_of(copy).to_owned();
         if all.iter().all(|other| other.path != path) {
+            all.push(Labelled { path, is_directory: true, kind: DATA });
+        }
+    }
+    if let Some(log) = &host.audit.path {
+        let path = directory_of(log).to_owned();
+        // There, the policy itself gives the logs of mysqld a type.
+        if !path.starts_with("/var/log") && all.iter().all(|other| other.path != path) {
             all.push(Labelled { path, is_directory: true, kind: DATA });
         }
     }

@@ -19,7 +19,7 @@ fn setup_asks_for_a_remote_that_is_not_described_and_tries_it() {
     let (host, engine) = (Host::new(), Engine::start());
     let endpoint = engine.endpoint();
     let before = host.files();
-    let answers = format!("redis\netcd\nhttp://10.0.0.5:2379\n{endpoint}\n\n");
+    let answers = format!("\nredis\netcd\nhttp://10.0.0.5:2379\n{endpoint}\n\n");
     // Without a terminal nobody is asked, and nothing is written.
     host.run(&[&SETUP.split_whitespace().collect::<Vec<_>>()[..], &["--yes"]].concat())
         .says(2, &["does not exist", "docs/REMOTES.md"]);
@@ -41,7 +41,7 @@ fn setup_asks_for_a_remote_that_is_not_described_and_tries_it() {
     assert_eq!(mode(&host), 0o640);
     assert!(engine.names().is_empty());
     // It is not asked for again.
-    host.on_terminal(SETUP, "\ny\n").unwrap().says(0, &["Created keyring"]);
+    host.on_terminal(SETUP, "\n\ny\n").unwrap().says(0, &["Created keyring"]);
     assert!(engine.names().contains(&"/hospital/db1/head".to_owned()));
 }
 
@@ -53,7 +53,8 @@ fn setup_keeps_the_other_remotes_and_shows_the_commands_for_the_rights() {
     fs::set_permissions(host.at(FILE), fs::Permissions::from_mode(0o640)).unwrap();
     host.write("password", "secret-of-db1");
     fs::set_permissions(host.at("password"), fs::Permissions::from_mode(0o600)).unwrap();
-    let answers = format!("etcd\n{}\ndb1\nfile:{}\ny\nn\n", engine.endpoint(), host.at("password").display());
+    let answers =
+        format!("\netcd\n{}\ndb1\nfile:{}\ny\nn\n", engine.endpoint(), host.at("password").display());
     engine.refuse(Some(403));
     let Some(ended) = host.on_terminal(SETUP, &answers) else { return };
     ended.says(

@@ -56,6 +56,11 @@ pub(in crate::commands) struct Args {
     /// configured, or false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_same_device: Option<bool>,
+    /// Audit log that mysqld writes, and setup itself; none: no audit log. A missing directory is created [default: what
+    /// is configured, or none]
+    // It takes the place of the global option of the same name.
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
     /// Remove other keyrings from the manifest. Import their keys first: keyringctl import
     #[arg(long)]
     pub replace_keyring: bool,

@@ -3,6 +3,7 @@
 
 use super::args::Args;
 use super::ask::Prompt;
+use super::audit_log;
 use super::copies::{self, absolute};
 use super::existing::Existing;
 use super::placement;
@@ -51,6 +52,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
         )));
     }
     let configured = existing.host.as_ref();
+    let audit = audit_log::choose(args, configured, prompt)?;
     let (count, min_copies) =
         (copies.len(), args.min_copies.or(configured.map(|h| h.min_copies)).unwrap_or(1));
     if count > MAX_COPIES as usize || min_copies as usize > count || min_copies == 0 {
@@ -84,7 +86,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
         allow_same_device: same_device.unwrap_or(false),
         read_only: configured.is_some_and(|h| h.read_only),
         auto_create: configured.is_some_and(|h| h.auto_create),
-        audit: configured.map(|h| h.audit.clone()).unwrap_or_default(),
+        audit,
         credential,
         option_file: placement::option_file(args, site)?,
         local_manifest,

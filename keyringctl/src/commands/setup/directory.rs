@@ -14,11 +14,21 @@ use std::path::Path;
 /// The parent may belong to another user, as below /media, who could replace the new directory. So root changes the owner
 /// of the directory that it has open, not of whatever the path leads to by then.
 pub(super) fn create_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<()> {
-    create_directory_and(path, owner, || {})
+    create_directory_and(path, owner, Mode::RWXU, || {})
+}
+
+/// Creates a directory for an audit log, which the owner's group may read.
+pub(super) fn create_log_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    create_directory_and(path, owner, Mode::RWXU | Mode::RGRP | Mode::XGRP, || {})
 }
 
 /// As [`create_directory`]; calls `created` before the directory is opened, for tests.
-fn create_directory_and(path: &Path, owner: Option<(u32, u32)>, created: impl FnOnce()) -> Result<()> {
+fn create_directory_and(
+    path: &Path,
+    owner: Option<(u32, u32)>,
+    mode: Mode,
+    created: impl FnOnce(),
+) -> Result<()> {
     let failed = |e: Errno| Error::io("create", path, e.into());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let parent = rustix::fs::open(directory_of(path), flags, Mode::empty()).map_err(failed)?;
@@ -39,7 +49,7 @@ fn create_directory_and(path: &Path, owner: Option<(u32, u32)>, created: impl Fn
     };
     let finish = || {
         // The umask may have taken bits away.
-        rustix::fs::fchmod(&dir, Mode::RWXU)?;
+        rustix::fs::fchmod(&dir, mode)?;
         if let Some((uid, gid)) = owner {
             rustix::fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
@@ -73,7 +83,7 @@ mod tests {
         // Only root can change the owner; user 1 owns nothing here.
         let owner = (effective_user() == 0).then_some((1, 1));
         let before = fs::metadata(&target).map(|m| (m.mode(), m.uid(), m.gid())).unwrap();
-        let swapped = create_directory_and(&keys, owner, || {
+        let swapped = create_directory_and(&keys, owner, Mode::RWXU, || {
             fs::rename(&keys, dir.path().join("aside")).unwrap();
             std::os::unix::fs::symlink(&target, &keys).unwrap();
         });
@@ -94,7 +104,7 @@ mod tests {
         let (keys, other) = (dir.path().join("keys"), dir.path().join("other"));
         fs::create_dir(&other).unwrap();
         std::os::unix::fs::chown(&other, Some(7), Some(7)).unwrap();
-        let swapped = create_directory_and(&keys, Some((1, 1)), || {
+        let swapped = create_directory_and(&keys, Some((1, 1)), Mode::RWXU, || {
             fs::remove_dir(&keys).unwrap();
             fs::rename(&other, &keys).unwrap();
         });

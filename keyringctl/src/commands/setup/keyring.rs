@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::custodians::Custodians;
 use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
+use keyring_external::keyring::Keyring;
 use keyring_external::store::file::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::file::volume::{self, directory_of};
@@ -55,6 +56,9 @@ pub(super) struct KeyringPlan {
     /// The command without which the server refuses the new keyring.
     #[serde(skip)]
     pub(super) accept: Option<String>,
+    /// The keyring that exists, if this unlocked it.
+    #[serde(skip)]
+    pub(super) unlocked: Option<Keyring>,
 }
 
 impl KeyringPlan {
@@ -159,8 +163,12 @@ pub(super) fn plan(
     }
     make.iter().try_for_each(|copy| check_directory(site, copy))?;
     let make_secret = if there.is_empty() { secret_file::to_create(site, host, &directories)? } else { None };
-    let mut warnings =
-        if there.is_empty() { Vec::new() } else { Present::open(site, host, &there)?.compare(configured)? };
+    let (mut warnings, mut unlocked) = (Vec::new(), None);
+    if !there.is_empty() {
+        let present = Present::open(site, host, &there)?;
+        warnings = present.compare(configured)?;
+        unlocked = present.into_newest();
+    }
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
     let copies: Vec<_> = host.copies().map(|copy| site.at(copy)).collect();
     let secret = secret_file::of(host).map(|file| site.at(file));
@@ -173,7 +181,17 @@ pub(super) fn plan(
         warnings.push(traces.warning());
         accept = traces.accept();
     }
-    Ok(KeyringPlan { directories, make, removed, there, make_secret, secret_owner, warnings, accept })
+    Ok(KeyringPlan {
+        directories,
+        make,
+        removed,
+        there,
+        make_secret,
+        secret_owner,
+        warnings,
+        accept,
+        unlocked,
+    })
 }
 
 /// What says that a new keyring takes the place of another one. An error, unless that is wanted.

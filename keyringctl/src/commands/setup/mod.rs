@@ -4,6 +4,7 @@
 mod apparmor;
 mod args;
 mod ask;
+mod audit_log;
 pub(super) mod change;
 mod choices;
 mod copies;
@@ -24,6 +25,7 @@ mod writable;
 
 pub(super) use args::Args;
 
+use super::audit_trail;
 use super::doctor::leftovers;
 use super::doctor::ordinary::{is_ordinary, with_sudo};
 use super::handout::{self, Wait};
@@ -70,12 +72,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     remotes::describe((args, &site), &host, &mut prompt, out)?;
     host.remote_files = remote_files(&host);
     let plan = keyring::plan(&site, &host, &existing.copies(), args.new_keyring)?;
+    let audit = audit_log::plan(&site, &host, existing.host.as_ref())?;
     let custodians = choose_custodians(args, &plan, &mut prompt)?;
     let changes = files::changes(args, &site, &host)?;
     let labels = selinux::plan(args, &site, &host);
-    show(&host, &existing, &plan, &changes, out);
+    show(&host, &existing, plan.lines().into_iter().chain(audit.lines(&site)), &changes, out);
     labels.show(out);
-    let nothing = plan.is_done() && changes.iter().all(|c| c.found == ExistingFile::Same) && !labels.runs();
+    let is_done = plan.is_done() && audit.is_done();
+    let nothing = is_done && changes.iter().all(|c| c.found == ExistingFile::Same) && !labels.runs();
     let mut left = leftovers::findings(&site, Some(&host));
     left.retain(|f| !(args.replace_keyring && f.check == leftovers::OTHER_MANIFEST));
     left.extend(existing.lost);
@@ -89,6 +93,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "dry_run": args.dry_run,
         "way": host.way,
         "keyring": plan,
+        "audit_log": audit,
         "files": changes,
         "selinux": labels,
         "findings": left,
@@ -98,7 +103,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     secret_file::check_access(&site, &host)?;
     if args.dry_run {
         let left = labels.left(Vec::new());
-        document["next"] = json!(if nothing { left } else { next_steps(args, &site, &host, &plan, left) });
+        document["next"] =
+            json!(if nothing { left } else { next_steps((args, &site, &host), &plan, &audit, left) });
         out.line("");
         out.line(if nothing { NOTHING } else { "Nothing was written: this was a dry run." });
         out.document(&document);
@@ -121,6 +127,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(Verdict::NotFine);
     }
     handout::prepare(args.recovery.pages.as_deref())?;
+    audit.carry_out(&site, &host)?;
     if let Some(created) = keyring::carry_out(&site, &host, &plan, &args.label, custodians)? {
         out.line(format_args!("Created keyring {} at {}", created.header.id, host.keyring.shown()));
         document["id"] = json!(created.header.id);
@@ -129,9 +136,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let mut wait = |question: &str| prompt.line(question, "").map(drop).map_err(std::io::Error::other);
         let wait: Option<Wait<'_>> = if asks { Some(&mut wait) } else { None };
         created.deliver(&RealFs, (pages, &mut document), out, wait)?;
+        created.record();
         out.line("");
     }
-    let done = write((args, &site, &host, &plan), &changes, &labels, &mut document, out);
+    if let Some(keyring) = &plan.unlocked {
+        audit_trail::attach(keyring);
+    }
+    let done = write((args, &site, &host), (&plan, &audit), &changes, &labels, &mut document, out);
     if let Err(e) = &done {
         document["error"] = json!(e.to_string());
     }
@@ -168,7 +179,8 @@ fn choose_custodians(
 
 /// Writes the files, runs the commands and reads back the result. Adds the outcome to the document.
 fn write(
-    (args, site, host, plan): (&Args, &site::Site, &Host, &keyring::KeyringPlan),
+    (args, site, host): (&Args, &site::Site, &Host),
+    (plan, audit): (&keyring::KeyringPlan, &audit_log::AuditPlan),
     changes: &[FileChange],
     labels: &selinux::LabelPlan,
     document: &mut Value,
@@ -192,7 +204,7 @@ fn write(
     out.line(format_args!("{read_back}."));
     document["read_back"] = json!(read_back);
     let verdict = if failed.is_empty() { Verdict::Fine } else { Verdict::NotFine };
-    let next = next_steps(args, site, host, plan, labels.left(failed));
+    let next = next_steps((args, site, host), plan, audit, labels.left(failed));
     document["next"] = json!(next);
     out.line("");
     out.line("Next steps:");
@@ -205,7 +217,7 @@ fn write(
 fn show(
     host: &Host,
     existing: &Existing,
-    plan: &keyring::KeyringPlan,
+    plan: impl Iterator<Item = String>,
     changes: &[FileChange],
     out: &mut Output,
 ) {
@@ -221,7 +233,7 @@ fn show(
         ));
     }
     out.line("");
-    for line in plan.lines() {
+    for line in plan {
         out.line(line);
     }
     for change in changes {
@@ -234,10 +246,9 @@ fn show(
 
 /// The steps that are left to the administrator, because setup restarts and reloads nothing.
 fn next_steps(
-    args: &Args,
-    site: &site::Site,
-    host: &Host,
+    (args, site, host): (&Args, &site::Site, &Host),
     plan: &keyring::KeyringPlan,
+    audit: &audit_log::AuditPlan,
     labels: Vec<String>,
 ) -> Vec<String> {
     let mut steps = Vec::new();
@@ -259,5 +270,6 @@ fn next_steps(
         None => steps.push(restart),
     }
     steps.push("keyringctl doctor".to_owned());
+    steps.extend(audit.step());
     steps
 }

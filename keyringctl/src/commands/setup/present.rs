@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::error::Refusal;
-use keyring_external::keyring::{Relation, check_claims_by_witness, inspect, load_with, witness_claims};
+use keyring_external::keyring::{
+    Keyring, Relation, check_claims_by_witness, inspect, load_with, witness_claims,
+};
 use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -68,6 +70,12 @@ impl<'a> Present<'a> {
     /// The newest copy.
     fn newest(&self) -> Option<&(PathBuf, Content)> {
         self.copies.iter().rev().max_by_key(|(_, content)| content.generation())
+    }
+
+    /// The newest copy, if the secret unlocked it.
+    pub(super) fn into_newest(self) -> Option<Keyring> {
+        let newest = self.copies.into_iter().rev().max_by_key(|(_, content)| content.generation());
+        newest.and_then(|(_, content)| content.keyring)
     }
 
     /// Compares the copies with those that the server uses now, with the witness and with the files in the data directory.
