@@ -251,7 +251,11 @@ pub(super) fn of_server(
 pub(super) fn named(parts: &site::Parts, paths: &[PathBuf], secret: &secret::Args) -> Copies {
     let args = site::Args { parts: parts.clone(), datadir: None };
     let secret = match of_server::find(&args) {
-        Ok(Server::Ours(server)) => server.secret_of(paths, secret),
+        Ok(Server::Ours(server)) => {
+            let is_ours = |path: &PathBuf| server.copies.iter().any(|copy| is_one_file(path, copy));
+            audit_trail::use_log_of_server(server.audit.clone().filter(|_| paths.iter().any(is_ours)));
+            server.secret_of(paths, secret)
+        }
         Ok(_) | Err(_) => secret.clone(),
     };
     Copies::named(paths, &secret)

@@ -5,6 +5,7 @@ mod datadir;
 mod left;
 mod opened;
 
+use super::audit_trail;
 use super::copies;
 use super::output::{Output, counted};
 use super::secret;
@@ -52,6 +53,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let places = store_places();
     let mut secret = secret::Once::new(&found.secret);
     let Looked { copies, unreadable, .. } = status::look(&places, &found.paths, None, &mut secret, true)?;
+    let unlocked = copies.iter().filter_map(|copy| copy.content.as_ref()?.keyring.as_ref());
+    if let Some(newest) = unlocked.max_by_key(|keyring| keyring.status().generation) {
+        audit_trail::attach(newest);
+    }
     copies.iter().for_each(|copy| print(copy, out));
     if copies.len() > 1 {
         out.line(together(&copies));

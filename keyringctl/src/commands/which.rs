@@ -10,7 +10,7 @@ use super::copies::{self, of_server};
 use super::output::{Output, counted};
 use super::status::copy_status;
 use super::verdict::Verdict;
-use super::{secret, site};
+use super::{audit_trail, secret, site};
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
@@ -75,6 +75,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     for path in &found.paths {
         let next = Candidate::examine(&places, path, (&datadir, &args.also), &mut secrets, &all)?;
         all.push(next);
+    }
+    if let Some(opened) = all.iter().find_map(|candidate| candidate.opened.as_ref()) {
+        audit_trail::attach(&opened.keyring);
     }
     // A server may have written to the files while they were read for one copy after the other.
     let named: BTreeMap<_, _> =

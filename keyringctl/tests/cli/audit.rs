@@ -140,3 +140,25 @@ fn a_log_that_cannot_be_written_stops_no_command() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("cannot write the audit log DIR/none/audit.log"), "{}", ended.stderr);
 }
+
+/// The line about a new keyring, and those of commands that only read it, are authentic.
+#[test]
+fn a_new_keyring_is_in_the_log_and_so_is_who_read_it() {
+    let place = Place::new();
+    fine(&place, &format!("init DIR/main.keyring --unlock file:DIR/secret --generate-secret {LOG}"));
+    let all = lines(&place, "audit.log");
+    let created = all.last().unwrap();
+    assert_eq!((&created["event"], &created["new_keyring"]), (&"copies_created".into(), &true.into()));
+    assert_eq!((&created["generation"], &created["who"]["command"]), (&1.into(), &"init".into()));
+    assert!(created["copies"][0].as_str().unwrap().ends_with("/main.keyring"), "{created}");
+    for command in ["list", "verify"] {
+        fine(&place, &format!("{command} DIR/main.keyring {UNLOCK} {LOG}"));
+    }
+    // Monitoring asks for it again and again.
+    fine(&place, &format!("status DIR/main.keyring {UNLOCK} {LOG}"));
+    let all = lines(&place, "audit.log");
+    let commands: Vec<_> = all.iter().skip(2).map(|line| line["who"]["command"].as_str().unwrap()).collect();
+    assert_eq!(commands, ["list", "verify"], "{all:#?}");
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && said.contains("4 checked by MAC, 0 by the hash"), "{said}");
+}

@@ -22,6 +22,7 @@ use crate::commands::output::{Output, counted};
 use crate::commands::secret;
 use crate::commands::store_places::store_places;
 use crate::commands::verdict::Verdict;
+use crate::commands::{audit_of_server, audit_trail};
 use crate::error::Result;
 use crate::server::{
     DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role, ServerFiles,
@@ -147,7 +148,10 @@ pub(super) fn look(session: &mut Session, wanted: &Wanted<'_>) -> Result<VerifyR
 fn open(secret: &secret::Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
     let places = store_places();
     let path = keyring.paths.first().ok_or(BadRequest::Unavailable)?;
-    Ok(secret.load(&places, path)?.0)
+    let (opened, _) = secret.load(&places, path)?;
+    audit_of_server::look_for_server(path);
+    audit_trail::attach(&opened);
+    Ok(opened)
 }
 
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
