@@ -20,11 +20,11 @@ needs() {
             echo apparmor_parser:apparmor sesearch:setools semodule:policycoreutils matchpathcon:selinux-utils
             ;;
         server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report, a
-            # monitoring agent, networks between engines
+            # monitoring agent, networks between engines, what rotates logs
             echo mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
                 mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server \
                 gcore:gdb strace:strace chromium:chromium prometheus-mysqld-exporter:prometheus-mysqld-exporter \
-                ip:iproute2
+                ip:iproute2 logrotate:logrotate
             ;;
         monitoring) # what checks alert rules, and units
             echo promtool:prometheus systemd-analyze:systemd

@@ -12,11 +12,13 @@ mod volumes;
 use engines::{copies, endurance, network, partitions, storing, troubles};
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{
-    audit_log, clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads,
+    audit_log, audit_log_faults, clear_text, component, cost, daemonize, everyday, memory, options, slots,
+    status, threads,
 };
 use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
 use tools::{
-    backup, check, container, drill, encrypt, migrate_offline, report, retention, setup, verify_datadir,
+    backup, check, container, drill, encrypt, migrate_offline, report, retention, retention_log, setup,
+    verify_datadir,
 };
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
@@ -47,6 +49,8 @@ enum Needs {
     Guest,
     /// A host of its own.
     Container,
+    /// logrotate.
+    Logrotate,
     /// Network namespaces.
     Network,
     /// An engine for keyrings.
@@ -56,8 +60,8 @@ enum Needs {
 }
 
 use Needs::{
-    Chromium, Container, Engine, EtcdInNetwork, Exporter, Fuse, Gcore, Guest, Mounts, Network, Nothing,
-    StdData,
+    Chromium, Container, Engine, EtcdInNetwork, Exporter, Fuse, Gcore, Guest, Logrotate, Mounts, Network,
+    Nothing, StdData,
 };
 
 #[allow(non_upper_case_globals)]
@@ -74,6 +78,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_component", Nothing, check::states_of_the_component),
     ("check::failed_reload", Nothing, check::failed_reload),
     ("retention::from_need_to_destruction", Nothing, retention::from_need_to_destruction),
+    ("retention::destroyed_with_a_log_and_without", Nothing, retention_log::destroyed_with_a_log_and_without),
     ("retention::killed_while_destroying", Nothing, retention::killed_while_destroying),
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
@@ -155,6 +160,10 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("audit_log::killed", Nothing, audit_log::killed),
     ("audit_log::not_writable", Nothing, audit_log::not_writable),
     ("audit_log::of_the_component", Nothing, audit_log::of_the_component),
+    ("audit_log::full_disk", Ext4, audit_log_faults::full_disk),
+    ("audit_log::read_only", Ext4, audit_log_faults::read_only),
+    ("audit_log::hung", Mounts(Kind::Sshfs), audit_log_faults::hung),
+    ("audit_log::rotated_by_logrotate", Logrotate, audit_log_faults::rotated_by_logrotate),
     ("options::spellings", Nothing, options::spellings),
     ("options::refused", Nothing, options::refused),
     ("refusal::at_start", Nothing, refusal::at_start),
@@ -302,6 +311,7 @@ impl Needs {
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
             Container => container::why_not(),
+            Logrotate => audit_log_faults::why_no_logrotate(),
             Network => rig::Network::why_not(),
             Engine(which) => which.why_not(),
             EtcdInNetwork => Which::Etcd.why_not().or_else(rig::Network::why_not),

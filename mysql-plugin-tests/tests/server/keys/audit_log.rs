@@ -4,27 +4,33 @@
 
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::component::{OURS, configuration_of, host_with_components, load_component};
-use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Volume, moment, place, rng, times, told, wait_until};
+use mysql_plugin_tests::rig::{
+    Host, Keyring, ROTATE, Server, Volume, moment, place, rng, times, told, wait_until,
+};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// The events in the files of a log, in this order.
-fn events(files: &[PathBuf]) -> Vec<String> {
+/// The lines in the files of a log, in this order.
+pub(crate) fn lines(files: &[PathBuf]) -> Vec<Value> {
     let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    let event =
-        |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
-    text.lines().map(event).collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Their events.
+fn events(files: &[PathBuf]) -> Vec<String> {
+    lines(files).iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
 }
 
 /// What `keyringctl audit verify` says of these files and a keyring.
-fn verify(files: &[PathBuf], keyring: &Keyring) -> (bool, Value) {
+pub(crate) fn verify(files: &[PathBuf], keyring: &Keyring) -> (bool, Value) {
     let output = Command::new(&place().keyringctl)
         .args(["--json", "audit", "verify"])
         .args(files)
@@ -37,7 +43,7 @@ fn verify(files: &[PathBuf], keyring: &Keyring) -> (bool, Value) {
     (output.status.success(), document)
 }
 
-fn is_fine(files: &[PathBuf], keyring: &Keyring) -> Value {
+pub(crate) fn is_fine(files: &[PathBuf], keyring: &Keyring) -> Value {
     let (fine, document) = verify(files, keyring);
     assert!(fine, "{document:#}");
     let log = &document["logs"][0];
@@ -46,8 +52,43 @@ fn is_fine(files: &[PathBuf], keyring: &Keyring) -> Value {
     document
 }
 
-fn host(keyring: &Keyring, log: &Path) -> Host {
+pub(super) fn host(keyring: &Keyring, log: &Path) -> Host {
     Host::new().keyring(keyring).option(format!("--keyring-external-audit-log={}", log.display()))
+}
+
+/// A client that rotates the master key again and again.
+pub(super) struct RotatingKeys {
+    thread: JoinHandle<()>,
+    count: Arc<AtomicUsize>,
+    end: Arc<AtomicBool>,
+}
+
+impl RotatingKeys {
+    pub fn start(server: &Server) -> RotatingKeys {
+        let (mut conn, count, end) = (server.connect(), Arc::new(AtomicUsize::new(0)), Arc::default());
+        let (counter, ends) = (Arc::clone(&count), Arc::clone(&end));
+        let thread = std::thread::spawn(move || {
+            while !AtomicBool::load(&ends, Ordering::Relaxed) {
+                conn.query_drop(ROTATE).unwrap();
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        RotatingKeys { thread, count, end }
+    }
+
+    /// Waits until there were so many more rotations, and the log is there.
+    pub fn wait_for_more(&self, more: usize, log: &Path) {
+        let count = || self.count.load(Ordering::Relaxed);
+        let before = count();
+        assert!(wait_until(LIMIT, || count() >= before + more && log.exists()), "{} rotations", count());
+    }
+
+    /// Ends it. Returns how many rotations there were.
+    pub fn stop(self) -> usize {
+        self.end.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+        self.count.load(Ordering::Relaxed)
+    }
 }
 
 /// Server and keyringctl write to one log, also across a renewal of the data key, which keeps earlier lines verifiable.
@@ -92,31 +133,20 @@ pub fn rotated_in_use() {
     let log = dir.path().join("audit.log");
     let server = host(&keyring, &log).start();
     server.put_to_use();
-    let (mut conn, rotations) = (server.connect(), Arc::new(AtomicUsize::new(0)));
-    let (counter, renamed_all) = (Arc::clone(&rotations), Arc::new(AtomicBool::new(false)));
-    let stop = Arc::clone(&renamed_all);
-    let rotating = std::thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
-            conn.query_drop(ROTATE).unwrap();
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    });
+    let rotating = RotatingKeys::start(&server);
     let mut files = Vec::new();
     for round in 1..=5 {
-        let before = rotations.load(Ordering::Relaxed);
-        assert!(wait_until(LIMIT, || rotations.load(Ordering::Relaxed) >= before + 10 && log.exists()));
+        rotating.wait_for_more(10, &log);
         let renamed = dir.path().join(format!("audit.log.{round}"));
         fs::rename(&log, &renamed).unwrap();
         files.push(renamed);
     }
     assert!(wait_until(LIMIT, || log.exists()));
-    renamed_all.store(true, Ordering::Relaxed);
-    rotating.join().unwrap();
+    let rotated = rotating.stop();
     server.stop();
     files.push(log);
     is_fine(&files, &keyring);
-    let (generated, rotated) =
-        (events(&files).iter().filter(|e| *e == "key_generated").count(), rotations.load(Ordering::Relaxed));
+    let generated = events(&files).iter().filter(|e| *e == "key_generated").count();
     // The first key was made by the server's start.
     assert!(generated > rotated, "{generated} lines of {rotated} rotations");
     // Without one of them, its lines are missing.

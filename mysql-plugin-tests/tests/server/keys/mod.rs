@@ -2,6 +2,7 @@
 //! Keys on a server in everyday use: rotation, threads, cost, memory, key slots, the component, status.
 
 pub mod audit_log;
+pub mod audit_log_faults;
 pub mod clear_text;
 pub mod component;
 pub mod cost;

@@ -11,5 +11,6 @@ pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;
 pub mod retention;
+pub mod retention_log;
 pub mod setup;
 pub mod verify_datadir;

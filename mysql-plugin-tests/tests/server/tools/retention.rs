@@ -14,18 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 
 /// A server that encrypts everything, with two copies of its keyring.
-struct Site {
-    host: Host,
-    keyring: Keyring,
+pub(super) struct Site {
+    pub host: Host,
+    pub keyring: Keyring,
     _volumes: [Volume; 2],
     safe: Volume,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub fn new() -> Site {
         let volumes = [Volume::directory(), Volume::directory()];
         let keyring = Keyring::init_on(&[&volumes[0], &volumes[1]]);
         let host = encrypting(Host::new()).keyring(&keyring);
@@ -33,7 +33,7 @@ impl Site {
     }
 
     /// Runs `keyringctl keys` with the keyring, its mirror and the data directory.
-    fn keys(&self, command: &str, ids: &[String], more: &[&str]) -> Command {
+    pub fn keys(&self, command: &str, ids: &[String], more: &[&str]) -> Command {
         let mut ctl = Command::new(&place().keyringctl);
         ctl.args(["--json", "keys", command]).arg(&self.keyring.path).args(ids);
         ctl.args(["--unlock", &format!("file:{}", self.keyring.secret.display())]);
@@ -64,7 +64,7 @@ impl Site {
     }
 
     /// Waits until nothing needs these many keys: the server has written all its pages.
-    fn wait_for_unneeded(&self, count: usize) -> Vec<String> {
+    pub fn wait_for_unneeded(&self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         let enough = wait_until(LONG, || {
             ids = self.unneeded(&[]);
@@ -91,7 +91,7 @@ fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(output)))
 }
 
-fn succeeds(mut ctl: Command) -> Value {
+pub(super) fn succeeds(mut ctl: Command) -> Value {
     let output = ctl.output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
     document(&output)
