@@ -2,7 +2,7 @@
 //! `keyringctl set-aside`: the way out where a head is damaged or lost, in all ways that a command asks for consent, and
 //! where other commands name it.
 
-use super::{Ended, Host};
+use crate::host::{Ended, Host};
 use crate::typing::typed;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::Value;

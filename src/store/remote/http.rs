@@ -18,6 +18,7 @@ mod look;
 mod request;
 mod resolve;
 mod tls;
+mod tries;
 
 pub use endpoint::{Endpoint, Proxy};
 pub use look::Seen;
@@ -34,6 +35,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tls::Loaded;
+use tries::{Told, usual, wants_tls};
 
 /// How long an endpoint may take to answer before the next is tried.
 pub const TRY: Duration = Duration::from_secs(2);
@@ -323,12 +325,6 @@ impl Client {
     }
 }
 
-/// Whether a server that speaks TLS says so in answer to a request in clear text.
-fn wants_tls(body: &[u8]) -> bool {
-    let says = String::from_utf8_lossy(body).to_ascii_lowercase();
-    says.contains("http request") && says.contains("https")
-}
-
 /// A request that is the same at each endpoint, or was made for one.
 enum Made<'r> {
     Same(&'r Request),
@@ -344,48 +340,5 @@ impl Made<'_> {
     }
 }
 
-fn usual(change: bool, response: &Response) -> Verdict {
-    match response.status {
-        429 => Verdict::Next(response.not_done(Cause::Unwell, "is too busy (HTTP status 429)")),
-        status @ (502..=504) => {
-            let told = format!("is not able to answer now (HTTP status {status})");
-            Verdict::Next(response.unknown(Cause::Unwell, told))
-        }
-        status @ 500 if !change => {
-            Verdict::Next(response.not_done(Cause::Unwell, format!("failed (HTTP status {status})")))
-        }
-        _ => Verdict::Answer,
-    }
-}
-
-/// What all tries brought.
-#[derive(Default)]
-struct Told {
-    all: Vec<(Cause, String)>,
-}
-
-impl Told {
-    fn add(&mut self, cause: Cause, told: String) {
-        let told = (cause, told);
-        // The latest news of several rounds.
-        self.all.retain(|earlier| *earlier != told);
-        self.all.push(told);
-    }
-
-    fn trouble(mut self, may_have_happened: bool) -> Trouble {
-        // What was answered says more than that something was not reached.
-        let cause = self.all.iter().rev().map(|(cause, _)| *cause).find(|cause| *cause != Cause::Unreachable);
-        let cause = cause.unwrap_or(Cause::Unreachable);
-        let first = self.all.len().saturating_sub(8);
-        let all: Vec<String> = self.all.drain(first..).map(|(_, told)| told).collect();
-        let told = if all.is_empty() {
-            "there was no time left to ask an endpoint".to_owned()
-        } else {
-            all.join("; ")
-        };
-        Trouble { cause, may_have_happened, told }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Fleets whose objects are in memory.
 
+mod memory;
+
 use super::entry::{Entry, Kind};
-use super::survey::survey;
-use super::{check, compare, show};
+use super::{check, show};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{NewKeyring, load};
@@ -11,76 +12,16 @@ use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::places::Places;
 use keyring_external::store::remote::head::{Head, Piece, PieceName};
-use keyring_external::store::remote::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use keyring_external::unlock::UnlockSource;
-use std::collections::BTreeMap;
+use memory::Memory;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: [u8; 40] = [7; 40];
-
-/// An engine that can be read only.
-#[derive(Debug, Default)]
-struct Memory {
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Names that the list leaves out.
-    unlisted: Vec<String>,
-    /// Names that the list has besides: those of objects that were deleted with their history kept.
-    deleted: Vec<String>,
-    /// Prefixes that cannot be read.
-    closed: Vec<String>,
-}
-
-impl Objects for Memory {
-    fn get(&self, name: &str, _until: Instant) -> Answer<Option<Object>> {
-        if self.closed.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Trouble::not_done(Cause::NotAllowed, "the engine refuses it"));
-        }
-        let objects = self.objects.lock().unwrap();
-        Ok(objects.get(name).map(|bytes| Object { bytes: bytes.clone(), version: Version("1".to_owned()) }))
-    }
-
-    fn put(&self, _: &str, _: &[u8], _: Option<&Version>, _: Instant) -> Answer<Put> {
-        panic!("a fleet is only looked at");
-    }
-
-    fn list(&self, folder: &str, _until: Instant) -> Answer<Vec<String>> {
-        let objects = self.objects.lock().unwrap();
-        let is_in = |name: &&String| folder.is_empty() || name.starts_with(&format!("{folder}/"));
-        let all = objects.keys().filter(|name| !self.unlisted.contains(name)).chain(&self.deleted);
-        Ok(all.filter(is_in).cloned().collect())
-    }
-
-    fn delete(&self, _: &[String], _: Instant) -> Answer<()> {
-        panic!("a fleet is only looked at");
-    }
-}
-
-impl Memory {
-    fn set(&self, name: &str, bytes: Vec<u8>) {
-        self.objects.lock().unwrap().insert(name.to_owned(), bytes);
-    }
-
-    fn remove(&self, name: &str) {
-        self.objects.lock().unwrap().remove(name).expect(name);
-    }
-
-    fn look(&self) -> Vec<Entry> {
-        let until = Instant::now() + Duration::from_secs(60);
-        survey("b", self, "", until, &|_, _| ()).unwrap()
-    }
-
-    fn compared(&self, stale: Option<u64>) -> Vec<Entry> {
-        let mut entries = self.look();
-        compare::all(&mut entries, stale, NOW);
-        entries
-    }
-}
 
 /// A keyring in a file, which is put at prefixes.
 struct Source {

@@ -1,124 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The client against a gateway that gives recorded answers. The real etcd is in mysql-plugin-tests/tests/engines.
 
-use super::super::http::TlsSettings;
-use super::super::remotes::Source;
+mod gateway;
+
 use super::*;
-use crate::unlock::UnlockSource;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-
-/// What a gateway does with one request.
-enum Reply {
-    /// Status and body.
-    Says(u16, String),
-    /// It closes the connection.
-    Nothing,
-}
-
-/// Path, Authorization, body.
-type Seen = (String, String, Value);
-
-/// A gateway of one endpoint. It answers the requests in turn, and ends after the last.
-struct Gateway {
-    url: String,
-    thread: JoinHandle<()>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Gateway {
-    fn new(replies: Vec<Reply>) -> Gateway {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let noted = seen.clone();
-        let thread = std::thread::spawn(move || {
-            let mut replies = replies.into_iter().peekable();
-            while replies.peek().is_some() {
-                let mut stream = BufReader::new(listener.accept().unwrap().0);
-                while replies.peek().is_some() {
-                    let Some(request) = read_request(&mut stream) else { break };
-                    noted.lock().unwrap().push(request);
-                    match replies.next() {
-                        Some(Reply::Says(status, body)) => {
-                            let length = body.len();
-                            let answer =
-                                format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{body}");
-                            stream.get_mut().write_all(answer.as_bytes()).unwrap();
-                        }
-                        Some(Reply::Nothing) | None => break,
-                    }
-                }
-            }
-        });
-        Gateway { url, thread, seen }
-    }
-
-    fn etcd(&self, user: Option<&str>) -> Etcd {
-        let endpoints = vec![self.url.parse().unwrap()];
-        let settings = Settings { endpoints, tls: TlsSettings::default(), proxy: None };
-        let password = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        // Any line of text serves as a password here.
-        let from = UnlockSource::parse(&format!("command:/usr/bin/head -n 1 {password}")).unwrap();
-        let user = user.map(|user| (user.to_owned(), Source::new("password", from)));
-        Etcd::new(settings, EtcdSettings { user })
-    }
-
-    /// What it was asked. All of its replies were needed.
-    fn asked(self) -> Vec<Seen> {
-        self.thread.join().unwrap();
-        std::mem::take(&mut *self.seen.lock().unwrap())
-    }
-}
-
-fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
-    let mut first = String::new();
-    if stream.read_line(&mut first).ok()? == 0 {
-        return None;
-    }
-    let (mut length, mut authorization) = (0, String::new());
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok()?;
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().unwrap()
-            }
-            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                authorization = value.to_owned()
-            }
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    let path = first.split(' ').nth(1).unwrap().to_owned();
-    Some((path, authorization, serde_json::from_slice(&body).unwrap()))
-}
-
-const HEADER: &str = r#""header":{"cluster_id":"16292097261203671841","member_id":"9372538179322589801","revision":"7","raft_term":"2"}"#;
-
-fn says(rest: &str) -> Reply {
-    let comma = if rest.is_empty() { "" } else { "," };
-    Reply::Says(200, format!("{{{HEADER}{comma}{rest}}}"))
-}
-
-fn fails(status: u16, code: u32, message: &str) -> Reply {
-    Reply::Says(status, format!(r#"{{"error":"{message}","message":"{message}","code":{code}}}"#))
-}
+use gateway::{Gateway, HEADER, Reply, fails, kv, says};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
-}
-
-fn kv(key: &str, value: &[u8], revision: u64) -> String {
-    let (key, value) = (encoded(key.as_bytes()), encoded(value));
-    format!(
-        r#"{{"key":"{key}","create_revision":"2","mod_revision":"{revision}","version":"3","value":"{value}"}}"#
-    )
 }
 
 #[test]

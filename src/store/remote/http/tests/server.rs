@@ -18,17 +18,17 @@ trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// A connection, as the server has it.
-pub(super) struct Talk {
+pub(in crate::store::remote) struct Talk {
     stream: Box<dyn Stream>,
     /// How many connections there were before it.
-    pub(super) number: usize,
+    pub(in crate::store::remote) number: usize,
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Talk {
     /// The next request, head and body. `None` at the end of the connection.
-    pub(super) fn request(&mut self) -> Option<String> {
+    pub(in crate::store::remote) fn request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         let mut piece = [0; 65536];
         loop {
@@ -49,23 +49,23 @@ impl Talk {
     }
 
     /// Sends bytes as they are. The client may have gone.
-    pub(super) fn raw(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(in crate::store::remote) fn raw(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
     }
 
-    pub(super) fn answer(&mut self, status: u16, body: &str) {
+    pub(in crate::store::remote) fn answer(&mut self, status: u16, body: &str) {
         self.raw(format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     }
 
     /// Does nothing until the server ends.
-    pub(super) fn hang(&self) {
+    pub(in crate::store::remote) fn hang(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 
     /// Answers every request with 200.
-    pub(super) fn answer_all(&mut self, body: &str) {
+    pub(in crate::store::remote) fn answer_all(&mut self, body: &str) {
         while self.request().is_some() {
             self.answer(200, body);
         }
@@ -73,8 +73,8 @@ impl Talk {
 }
 
 /// A server. Dropping it ends all its threads.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(in crate::store::remote) struct Server {
+    pub(in crate::store::remote) address: SocketAddr,
     tls: bool,
     stop: Arc<AtomicBool>,
     connections: Arc<AtomicUsize>,
@@ -83,11 +83,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn plain(talk: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
+    pub(in crate::store::remote) fn plain(talk: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
         Self::start(None, talk)
     }
 
-    pub(super) fn start(
+    pub(in crate::store::remote) fn start(
         tls: Option<Arc<ServerConfig>>,
         talk: impl Fn(&mut Talk) + Send + Sync + 'static,
     ) -> Self {
@@ -130,18 +130,18 @@ impl Server {
         server
     }
 
-    pub(super) fn endpoint(&self) -> Endpoint {
+    pub(in crate::store::remote) fn endpoint(&self) -> Endpoint {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address).parse().unwrap()
     }
 
     /// How many connections were made to it.
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::store::remote) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The requests that came.
-    pub(super) fn seen(&self) -> Vec<String> {
+    pub(in crate::store::remote) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -156,23 +156,23 @@ impl Drop for Server {
 }
 
 /// A client of these servers.
-pub(super) fn client(servers: &[&Server]) -> Client {
+pub(in crate::store::remote) fn client(servers: &[&Server]) -> Client {
     client_with(servers, TlsSettings::default())
 }
 
-pub(super) fn client_with(servers: &[&Server], tls: TlsSettings) -> Client {
+pub(in crate::store::remote) fn client_with(servers: &[&Server], tls: TlsSettings) -> Client {
     let endpoints = servers.iter().map(|server| server.endpoint()).collect();
     Client::new(Settings { endpoints, tls, proxy: None })
 }
 
 /// An authority, and the directory for its files and those that it signs.
-pub(super) struct Authority {
-    pub(super) dir: tempfile::TempDir,
+pub(in crate::store::remote) struct Authority {
+    pub(in crate::store::remote) dir: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(in crate::store::remote) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -182,17 +182,22 @@ impl Authority {
         Self { dir, issuer: Issuer::new(params, key) }
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(in crate::store::remote) fn ca(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
     /// Settings that trust it.
-    pub(super) fn trusted(&self) -> TlsSettings {
+    pub(in crate::store::remote) fn trusted(&self) -> TlsSettings {
         TlsSettings { ca: Some(self.ca()), ..TlsSettings::default() }
     }
 
     /// Writes `NAME.pem` and `NAME.key`, for these host names, and returns their paths.
-    pub(super) fn sign(&self, name: &str, hosts: &[&str], expired: bool) -> (PathBuf, PathBuf) {
+    pub(in crate::store::remote) fn sign(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        expired: bool,
+    ) -> (PathBuf, PathBuf) {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         if expired {
@@ -208,7 +213,7 @@ impl Authority {
     }
 
     /// What a server needs that has a certificate for these hosts. With `clients`, it requires theirs.
-    pub(super) fn server(
+    pub(in crate::store::remote) fn server(
         &self,
         hosts: &[&str],
         expired: bool,
@@ -233,7 +238,7 @@ impl Authority {
     }
 }
 
-pub(super) fn write_key(path: &Path, text: &str) {
+pub(in crate::store::remote) fn write_key(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
