@@ -2,7 +2,7 @@
 //! An engine is killed, stopped, cut off and its answers are lost, while a server makes new master keys and a program
 //! beside it generates keys in the same keyring. What was acknowledged is there, and nobody gets a wrong answer.
 
-use super::storing::Storing;
+use super::storing::{AFTER_REFUSAL, Storing};
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::common::Rng;
 use mysql_plugin_tests::rig::{Host, Passing, ROTATE, Server, Site, Which, moment, rng, times, wait_until};
@@ -23,10 +23,6 @@ fn end() -> Option<Instant> {
     let seconds = std::env::var("KX_FAULTS_SECONDS").ok()?;
     Some(Instant::now() + Duration::from_secs(seconds.parse().expect("KX_FAULTS_SECONDS is a number")))
 }
-
-/// How long a session waits after a refusal. Nodes that are all away refuse connections at once, and SeaweedFS takes
-/// more than ten seconds to start: asking ten times a second meanwhile shows nothing more.
-const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A session that makes new master keys, whatever fails.
 pub struct Rotating {

@@ -24,6 +24,9 @@ const STORING: &str = "KX_STORING";
 const OWNER: &[u8] = b"beside";
 /// Between two keys.
 const PAUSE: Duration = Duration::from_millis(100);
+/// After a refusal. Nodes that are all away refuse connections at once, and SeaweedFS takes some ten seconds to start:
+/// asking ten times a second meanwhile shows nothing more.
+pub const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// Does the work if this process is to.
 pub fn work_if_asked() -> Option<ExitCode> {
@@ -59,12 +62,12 @@ pub fn work_if_asked() -> Option<ExitCode> {
         let done = open.generate(name(&id), &KeyType::new(b"AES").unwrap(), 32);
         let took = began.elapsed();
         let millis = took.as_millis();
-        let line = match done {
-            Ok(()) => format!("= {id} {millis} {}", hex(&open, &id).expect("it was generated")),
-            Err(e) => format!("! {id} {millis} {}", e.to_string().replace('\n', " ")),
+        let (line, pause) = match done {
+            Ok(()) => (format!("= {id} {millis} {}", hex(&open, &id).expect("it was generated")), PAUSE),
+            Err(e) => (format!("! {id} {millis} {}", e.to_string().replace('\n', " ")), AFTER_REFUSAL),
         };
         told = writeln!(out, "{line}").and_then(|()| out.flush()).is_ok();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
     }
     Some(ExitCode::SUCCESS)
 }
