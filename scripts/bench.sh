@@ -5,8 +5,8 @@
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
 #
-# A PART is counts, abi, copies, stores, tablespaces, verify, oltp, online or remotes; with --only, only the parts `online` and
-# `remotes` are written. `online` needs 10 GB below TMPDIR, `remotes` the engines of `make engines`.
+# A PART is counts, abi, copies, stores, tablespaces, verify, oltp, online, remotes or audit; with --only, only the parts
+# `online`, `remotes` and `audit` are written. `online` needs 10 GB below TMPDIR, `remotes` the engines of `make engines`.
 #
 # Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),
 # ONLY="PART ...", DIR=/path (keyrings there instead of on an ext4 of their own), CARGO_TARGET_DIR; KX_MYSQL_ENV as in server.sh.

@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "host.rs is the server's side of the C ABI")]
 
 mod abi;
+mod audit;
 mod copies;
 mod counts;
 mod disk;
@@ -44,7 +45,7 @@ struct Args {
     /// Record the instruction counts instead of comparing them
     #[arg(long)]
     record: bool,
-    /// Only this part (again for more); of the page, only the parts of `online` and `remotes` are written then
+    /// Only this part (again for more); of the page, only the parts of `online`, `remotes` and `audit` are written then
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Where to write BENCHMARKS.md and the plots
@@ -75,6 +76,8 @@ enum Part {
     Online,
     /// Keyrings at etcd, OpenBao and SeaweedFS; its part of the page is written with --only, too
     Remotes,
+    /// What the audit log costs; its part of the page is written with --only, too
+    Audit,
 }
 
 impl Part {
@@ -86,7 +89,7 @@ impl Part {
         progress: &progress::Progress,
     ) -> Result<Vec<figure::Table>, String> {
         match self {
-            Part::Counts | Part::Online | Part::Remotes => Ok(Vec::new()),
+            Part::Counts | Part::Online | Part::Remotes | Part::Audit => Ok(Vec::new()),
             Part::Abi => abi::measure(bench, plan, progress),
             Part::Copies => copies::measure(&bench.base.join("copies"), plan, progress),
             Part::Stores => server::stores::measure(bench, plan, progress),
@@ -161,6 +164,17 @@ fn measure(args: &Args) -> Result<bool, String> {
             let took = format!("* took: {} s\n", began.elapsed().as_secs());
             let command = command(args, Some("remotes"));
             report::write_remotes(&args.out, &command, &format!("{machine}{took}"), &told)?;
+        }
+        if *part == Part::Audit {
+            let told = audit::measure(&bench, &plan, &progress).map_err(failed)?;
+            progress.print(&told);
+            let took = format!("* took: {} s\n", began.elapsed().as_secs());
+            report::write_audit(
+                &args.out,
+                &command(args, Some("audit")),
+                &format!("{machine}{took}"),
+                &told,
+            )?;
         }
         for table in part.measure(&bench, &plan, &progress).map_err(failed)? {
             progress.print(&format!("\n{}\n{}\n{}", table.title, table.about, table.markdown()));

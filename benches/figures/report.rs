@@ -11,6 +11,14 @@ const BEGIN_ONLINE: &str = "<!-- online: begin; make bench ONLY=online writes fr
 const END_ONLINE: &str = "<!-- online: end -->\n";
 const BEGIN_REMOTES: &str = "<!-- remotes: begin; make bench ONLY=remotes writes from here -->\n";
 const END_REMOTES: &str = "<!-- remotes: end -->\n";
+const BEGIN_AUDIT: &str = "<!-- audit: begin; make bench ONLY=audit writes from here -->\n";
+const END_AUDIT: &str = "<!-- audit: end -->\n";
+
+/// Puts what the audit log costs into the page `BENCHMARKS.md` in a directory.
+pub fn write_audit(dir: &Path, command: &str, machine: &str, told: &str) -> Result<(), String> {
+    let new = format!("\n    {command}\n\n{machine}\n{told}\n");
+    put(dir, (BEGIN_AUDIT, END_AUDIT), &new)
+}
 
 /// Puts what keyrings at a remote came to into the page `BENCHMARKS.md` in a directory.
 pub fn write_remotes(dir: &Path, command: &str, machine: &str, told: &str) -> Result<(), String> {
