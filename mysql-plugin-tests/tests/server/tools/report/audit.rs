@@ -121,6 +121,9 @@ pub fn what_the_audit_log_tells() {
     assert!(one["findings"].as_array().unwrap().is_empty() && one["lines"] == one["by_mac"], "{one:#}");
     assert_eq!((lines(&report, "slots"), lines(&report, "destroyed")), (1, 0));
     assert!(lines(&report, "stored") >= 3 && lines(&report, "opened") >= 1, "{told_of:#}");
+    // The report unlocked the keyring too.
+    let last = fs::read_to_string(&log).unwrap().lines().next_back().unwrap().to_owned();
+    assert!(last.contains("\"event\":\"opened\"") && last.contains("\"command\":\"report\""), "{last}");
 
     // The file is rotated, and a key retired and destroyed.
     let renamed = log.with_extension("log.1");
