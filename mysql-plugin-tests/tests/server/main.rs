@@ -255,6 +255,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("mandatory_locks::shared_by_server_and_tools", Fuse, mandatory_locks::shared_by_server_and_tools),
     ("report::half_and_whole", Nothing, report::half_and_whole),
     ("report::what_the_audit_log_tells", Nothing, report::what_the_audit_log_tells),
+    ("report::doctor_names_who_can_read_the_secret", Nothing, report::doctor_names_who_can_read_the_secret),
     ("report::remedies_work_as_printed", Nothing, report::remedies_work_as_printed),
     ("report::in_a_browser", Chromium, report::in_a_browser),
     ("faults_server::cuts_ext4", Ext4, || faults::server::cuts(Kind::Ext4)),

@@ -7,11 +7,13 @@ pub(super) use lines::{DestroyedKey, EventLines, LogLine};
 
 use super::known::{ELSEWHERE, Known};
 use crate::commands::audit::{read, verify};
-use crate::commands::{audit_of_server, audit_trail};
+use crate::commands::audit_of_server;
+use crate::commands::audit_trail::{self, OfServer};
 use crate::error::Result;
 use crate::server::{ServerKeyring, Session, audit_failures};
 use crate::show::Shown;
-use keyring_external::audit::verify::{Known as Compared, Verification, verify as verify_files};
+use keyring_external::audit::verify::{Known as Compared, Trouble, Verification, verify as verify_files};
+use keyring_external::config::{AuditConfig, Forward};
 use keyring_external::keyring::Keyring;
 use lines::Lines;
 use serde::Serialize;
@@ -86,15 +88,20 @@ impl AuditFacts {
         let note = keyring.log_note();
         let note = note.map(|note| NotedLine { log: Uuid::from_bytes(note.log), number: note.seq });
         let of_plugin = session.variable("keyring_external_audit_log")?;
-        let file = match (audit_trail::path(), &of_plugin) {
-            (Some(given), _) => Some(given),
-            (None, Some(path)) => Some(path).filter(|path| !path.is_empty()).map(|path| datadir.join(path)),
+        match (&of_plugin, server.paths.first()) {
+            (Some(path), _) => {
+                let forward = session.variable("keyring_external_audit_log_forward")?.unwrap_or_default();
+                let settings = AuditConfig {
+                    path: Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()),
+                    forward: Forward::parse(&forward).unwrap_or(Forward::No),
+                };
+                audit_trail::use_log_of_server(OfServer::new(&settings, datadir, Path::to_owned));
+            }
             // A component does not say which it is: its configuration does.
-            (None, None) => server.paths.first().and_then(|copy| {
-                audit_of_server::look_for_server(copy);
-                audit_trail::path()
-            }),
-        };
+            (None, Some(copy)) => audit_of_server::look_for_server(copy),
+            (None, None) => {}
+        }
+        let file = audit_trail::path();
         if file.is_none() && of_plugin.is_none() && note.is_some() {
             return Ok(Known::NotMeasured(NOT_NAMED.to_owned()));
         }
@@ -108,7 +115,14 @@ impl AuditFacts {
             events: Vec::new(),
             destroyed: Vec::new(),
         };
-        Ok(facts.read(keyring).map(|()| facts).into())
+        let mut read = facts.read(keyring);
+        if read.is_err() || !facts.faults().is_empty() {
+            // Meanwhile, a line may have been written, or a file renamed.
+            read = facts.read(keyring);
+        }
+        // The lines that were verified have none of this.
+        audit_trail::attach(keyring);
+        Ok(read.map(|()| facts).into())
     }
 
     fn read(&mut self, keyring: &Keyring) -> Result<()> {
@@ -142,6 +156,15 @@ impl AuditFacts {
             ));
         }
         faults
+    }
+
+    /// Whether all that is wrong is that the keyring notes, or noted, a line of another log. Several servers with one keyring
+    /// have a log each.
+    pub(super) fn lacks_only_another_log(&self) -> bool {
+        let of_others = [Trouble::NotedLogNotGiven, Trouble::EarlierLogNotGiven];
+        let found = self.logs.iter().flat_map(|log| &log.checked.findings);
+        let of_others = found.filter(|finding| of_others.contains(&finding.trouble)).count();
+        of_others > 0 && of_others == self.faults().len()
     }
 
     /// When the first line of it was written; `None` if there is none.

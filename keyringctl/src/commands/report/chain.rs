@@ -23,11 +23,16 @@ const DRAWN: usize = 8;
 /// The picture, and what it shows as text.
 pub(super) fn chain(facts: &Facts) -> Markup {
     let stages = stages(facts);
+    let mut slots = facts.copies.iter().filter_map(|copy| copy.file.measured()).flat_map(|file| &file.slots);
     html! {
         figure class="chain" {
             (drawing(&stages, &description(&stages), Layout::WIDE))
             (drawing(&stages, &description(&stages), Layout::NARROW))
-            figcaption { "To read data, one needs a file of the server, a copy of the keyring, and the secret of one slot." }
+            figcaption {
+                "To read data, one needs a file of the server, a copy of the keyring, and the secret of one slot"
+                @if slots.any(|slot| slot.custodians().is_some()) { " (of custodians: enough of their shares)" }
+                "."
+            }
         }
     }
 }

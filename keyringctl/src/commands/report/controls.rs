@@ -186,7 +186,9 @@ fn retention(facts: &Facts) -> Control {
                 are(unneeded),
                 are(retired)
             );
-            (here_if(needs.unread == 0 && destroyed.is_some()), shown)
+            let is_known =
+                destroyed.is_some_and(|audit| audit.since().is_some() && audit.faults().is_empty());
+            (here_if(needs.unread == 0 && is_known), shown)
         }
     };
     control(
@@ -202,6 +204,9 @@ fn logging(facts: &Facts) -> Control {
         Known::NotMeasured(_) => (Evidence::Missing, "The audit log could not be verified.".to_owned()),
         Known::Measured(audit) if audit.file.is_none() => {
             (Evidence::Missing, "The server keeps no audit log.".to_owned())
+        }
+        Known::Measured(audit) if audit.lines() == 0 => {
+            (Evidence::Missing, "The audit log of the server has no line.".to_owned())
         }
         Known::Measured(audit) => {
             let faults = audit.faults().len();
@@ -311,7 +316,10 @@ mod tests {
         );
         assert_eq!(shown(&facts, "Retention").0, Evidence::Here);
         let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
-        audit.file = None;
+        let logs = std::mem::take(&mut audit.logs);
+        assert_eq!(shown(&facts, "Logging").0, Evidence::Missing);
+        let Known::Measured(audit) = &mut facts.audit else { unreachable!("the sample's log was verified") };
+        (audit.logs, audit.file) = (logs, None);
         assert_eq!(shown(&facts, "Logging").0, Evidence::Missing);
         assert_eq!(shown(&facts, "Retention").0, Evidence::Partly);
         facts.copies.clear();

@@ -238,7 +238,11 @@ fn measured(facts: &Facts) -> Markup {
     html! {
         section aria-labelledby="measured" {
             h2 id="measured" { "How this was measured" }
-            p { "Nothing was changed on the server." }
+            p {
+                "Nothing was changed on the server"
+                @if facts.audit.measured().is_some_and(|audit| audit.file.is_some()) { ", except that a line in its audit log says that the keyring was opened for this report" }
+                "."
+            }
             (table("Steps", &[text("What"), text("How"), text("Done")], steps))
             p { "This report does not cover disk blocks that files no longer use, earlier dumps and backups, swap and core dumps, "
                 "and files outside of MySQL. Nor does it show whether the keyring's volumes are kept away from the server while it is off." }

@@ -12,7 +12,6 @@ use super::modules::Modules;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
-use crate::commands::audit_trail;
 use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::drill::history;
 use crate::commands::encrypt::places::places;
@@ -25,7 +24,6 @@ use crate::server::{
     DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally, retired_fetches,
 };
 use crate::show::Shown;
-use keyring_external::config::{AuditConfig, Forward};
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use std::path::{Path, PathBuf};
 
@@ -93,16 +91,6 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     // Before anything that takes long: the server may write lines and change the keyring meanwhile.
     let for_audit = opened.as_ref().map_err(why_not_opened);
     let audit = AuditFacts::check(&mut session, here.datadir(), &keyring, for_audit)?;
-    // That this command unlocked the keyring is not among the lines that were verified.
-    if let (Ok(opened), Known::Measured(AuditFacts { file: Some(file), .. }), Some(datadir)) =
-        (&opened, &audit, here.datadir())
-    {
-        if audit_trail::path().is_none() {
-            let log = AuditConfig { path: Some(file.clone()), forward: Forward::No };
-            audit_trail::use_log_of_server(audit_trail::OfServer::new(&log, datadir, Path::to_owned));
-        }
-        audit_trail::attach(opened);
-    }
     let mut data = places(&mut session, &inventory)?;
     let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut data);
     let keys = match &opened {

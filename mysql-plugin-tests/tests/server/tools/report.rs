@@ -4,10 +4,12 @@
 
 mod audit;
 mod browser;
+mod files;
 mod remedies;
 
 pub use audit::what_the_audit_log_tells;
 pub use browser::why_no_chromium;
+pub use files::doctor_names_who_can_read_the_secret;
 pub use remedies::remedies_work_as_printed;
 
 use browser::Picture;

@@ -19,15 +19,30 @@ pub(super) fn audit(facts: &Facts, found: &mut Findings) {
         return;
     };
     let faults = audit.faults();
-    if !faults.is_empty() {
-        let what =
-            format!("the audit log is not as it was written: {}", names(faults.iter().map(String::as_str)));
+    let told = names(faults.iter().map(String::as_str));
+    if audit.lacks_only_another_log() {
+        let what = format!("the keyring notes another audit log than that of this server: {told}");
+        let why = "Another server with this keyring writes it, or it was removed.";
+        let fix = [
+            "verify the files of all logs of this keyring together: keyringctl audit verify FILE..."
+                .to_owned(),
+            "if no other server uses this keyring, find out who removed the log".to_owned(),
+        ];
+        found.add(FindingLevel::Warning, CHECK, what, why, &fix);
+    } else if !faults.is_empty() {
+        let what = format!("the audit log is not as it was written: {told}");
         let why = "Somebody, or a fault of the disk, changed or removed what was recorded.";
         let fix = [
             format!("see every fault of it: keyringctl audit verify --audit-log {}", file.shown()),
             "keep its files as evidence, and find out what happened at these times".to_owned(),
         ];
         found.add(FindingLevel::Error, CHECK, what, why, &fix);
+    }
+    if faults.is_empty() && audit.lines() == 0 {
+        let what = format!("the audit log {} has no line", file.shown());
+        let why = "The server writes one whenever it opens the keyring: it has not read this setting yet, or cannot write the file.";
+        let fix = ["see whether mysqld can write the file: keyringctl doctor".to_owned(), take_effect(facts)];
+        found.add(FindingLevel::Warning, CHECK, what, why, &fix);
     }
     if let Some(lost) = audit.failures.filter(|lost| *lost > 0) {
         let what = format!("the server could not write {lost} lines of the audit log {}", file.shown());
@@ -44,16 +59,14 @@ fn none(facts: &Facts, found: &mut Findings) {
         was.map(|note| format!(", although the keyring notes line {} of the log {}", note.number, note.log));
     let what = format!("the server keeps no audit log{}", was.unwrap_or_default());
     let why = "Who opened the keyring, and who made, removed or destroyed keys, is not recorded.";
-    let fix = match facts.keyring.way {
-        LoadedAs::Component => {
-            format!(
-                "in the component's configuration, set: \"audit_log\": \"{PROPOSED}\"; then run in the server: ALTER INSTANCE RELOAD KEYRING;"
-            )
-        }
-        _ => format!(
-            "in the server's option file, set: keyring_external_audit_log = {PROPOSED}; then restart it"
-        ),
-    };
-    let check = "see whether mysqld can write there: keyringctl doctor".to_owned();
-    found.add(FindingLevel::Warning, CHECK, what, why, &[fix, check]);
+    let setup = format!("keyringctl setup --audit-log {PROPOSED}");
+    found.add(FindingLevel::Warning, CHECK, what, why, &[setup, take_effect(facts)]);
+}
+
+/// How the server reads the setting.
+fn take_effect(facts: &Facts) -> String {
+    match facts.keyring.way {
+        LoadedAs::Component => "then run in the server: ALTER INSTANCE RELOAD KEYRING;".to_owned(),
+        _ => "then restart the server".to_owned(),
+    }
 }

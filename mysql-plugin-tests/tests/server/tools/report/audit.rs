@@ -96,15 +96,13 @@ pub fn what_the_audit_log_tells() {
     let report = site.report();
     let [none] = of_log(&report)[..] else { panic!("{:#}", report["findings"]) };
     assert_eq!((&none["level"], &log_of(&report)["file"]), (&"risk".into(), &Value::Null), "{none:#}");
-    let fix = none["fix"][0].as_str().unwrap();
-    let (_, setting) = fix.split_once("set: ").unwrap();
-    let (name, _) = setting.split_once(" = ").unwrap();
+    assert!(none["fix"][0].as_str().unwrap().starts_with("keyringctl setup --audit-log /"), "{none:#}");
     assert!(shown(&report, "Split").contains("No secret is divided among custodians"), "{report:#}");
     server.stop();
 
-    // As the finding says, with a file of this test.
+    // The setting that setup writes, with a file of this test.
     let log = site.host.dir().join("audit.log");
-    let option = format!("--{}={}", name.replace('_', "-"), log.display());
+    let option = format!("--keyring-external-audit-log={}", log.display());
     site.host = site.host.clone().option(option);
     let server = site.host.start();
     let log_option = ["--audit-log", log.to_str().unwrap()];
@@ -124,6 +122,8 @@ pub fn what_the_audit_log_tells() {
     // The report unlocked the keyring too.
     let last = fs::read_to_string(&log).unwrap().lines().next_back().unwrap().to_owned();
     assert!(last.contains("\"event\":\"opened\"") && last.contains("\"command\":\"report\""), "{last}");
+    let opened = lines(&report, "opened");
+    assert_eq!(lines(&site.report(), "opened"), opened + 1);
 
     // The file is rotated, and a key retired and destroyed.
     let renamed = log.with_extension("log.1");

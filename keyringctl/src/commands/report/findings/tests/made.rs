@@ -9,6 +9,7 @@ use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
 use crate::commands::report::facts::Facts;
 use crate::commands::report::known::Known;
 use crate::commands::report::transit::ReplicationLink;
+use keyring_external::audit::verify::{Finding, Trouble};
 
 pub(super) fn administrator(facts: &mut Facts) -> &mut Account {
     &mut of_access(facts).accounts[0]
@@ -75,4 +76,19 @@ pub(super) fn audit(facts: &mut Facts) -> &mut AuditFacts {
         Known::Measured(audit) => audit,
         Known::NotMeasured(_) => unreachable!("the sample's log was verified"),
     }
+}
+
+/// The keyring notes a line of a log that was not given.
+pub(super) fn of_another_log(audit: &mut AuditFacts) {
+    let trouble = Trouble::NotedLogNotGiven;
+    let (seqs, times) = (Some((1, 1)), (None, None));
+    audit.logs[0].findings.push("the keyring notes a line (number 1) of another log".to_owned());
+    audit.logs[0].checked.findings.push(Finding {
+        trouble,
+        place: None,
+        seqs,
+        count: None,
+        times,
+        detail: None,
+    });
 }

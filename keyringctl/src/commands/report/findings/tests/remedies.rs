@@ -27,7 +27,16 @@ const DOCTOR: &str = "keyringctl doctor";
 type Follow = fn(&mut Facts, &Finding);
 
 /// Findings whose remedies are followed here: the check, words of the finding, and how.
-const HERE: [(&str, &str, Follow); 19] = [
+const HERE: [(&str, &str, Follow); 21] = [
+    ("audit-log", "/v/audit.log has no line", |facts, finding| {
+        assert!(finding.fix[1].ends_with("ALTER INSTANCE RELOAD KEYRING;"), "{finding:?}");
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    // The tests of the log verify those of several servers together.
+    ("audit-log", "notes another audit log than that of this server", |facts, finding| {
+        assert!(finding.fix[0].ends_with("keyringctl audit verify FILE..."), "{finding:?}");
+        facts.audit = Known::Measured(sample::audit());
+    }),
     // Nothing brings back what was written.
     ("audit-log", "is not as it was written", |facts, finding| {
         assert!(finding.fix[0].ends_with("keyringctl audit verify --audit-log /v/audit.log"), "{finding:?}");
@@ -37,13 +46,14 @@ const HERE: [(&str, &str, Follow); 19] = [
         assert!(finding.fix[0].ends_with(DOCTOR), "{finding:?}");
         audit(facts).failures = Some(0);
     }),
-    // The test report::what_the_audit_log_tells sets it on a server.
+    // The tests of setup run it; report::what_the_audit_log_tells restarts a server with that setting.
     ("audit-log", "the server keeps no audit log", |facts, finding| {
-        let setting = match facts.keyring.way {
-            LoadedAs::Component => "set: \"audit_log\": \"/var/log/mysql/keyring_external.audit.log\"",
-            _ => "set: keyring_external_audit_log = /var/log/mysql/keyring_external.audit.log",
+        let then = match facts.keyring.way {
+            LoadedAs::Component => "then run in the server: ALTER INSTANCE RELOAD KEYRING;",
+            _ => "then restart the server",
         };
-        assert!(finding.fix[0].contains(setting), "{finding:?}");
+        let setup = "keyringctl setup --audit-log /var/log/mysql/keyring_external.audit.log";
+        assert_eq!(finding.fix, [setup, then]);
         facts.audit = Known::Measured(sample::audit());
     }),
     ("not-measured", "the audit log: cannot read", |facts, _| {
