@@ -45,7 +45,7 @@ for name in "${targets[@]}"; do
     case $name in
         # These start threads. A scope of threads ends when their work ends, so that a thread which is still ending
         # looks like a leak.
-        tablespace | redo | binlog) leaks=0 ;;
+        tablespace | redo | binlog | archive) leaks=0 ;;
     esac
     if ! ASAN_OPTIONS=detect_leaks=$leaks cargo +nightly fuzz run --target-dir "$target/fuzz" "$name" "$corpus" "$seeds" -- \
         -max_total_time="$each" -max_len=36864 -timeout=20 -rss_limit_mb=4096 -detect_leaks=$leaks -print_final_stats=1 "${more[@]}"; then

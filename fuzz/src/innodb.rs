@@ -31,7 +31,7 @@ const REDO_BLOCK: usize = 106;
 const SEALED: std::ops::Range<usize> = 1601..1665;
 
 /// The master keys that the samples need. They come from a throw-away server and protect nothing.
-struct Keys;
+pub(super) struct Keys;
 
 const MASTER_KEYS: [(&str, [u8; 32]); 2] = [
     (

@@ -6,6 +6,7 @@
 //! plain mutation before it reads any field. A body therefore tries its input as it is, and once more with repaired
 //! checksums, MACs and encryption (`authentic`), as a malicious holder of the keys would write it.
 
+mod archive;
 mod authentic;
 mod foreign;
 mod host;
@@ -17,6 +18,7 @@ mod settings;
 #[allow(dead_code)]
 mod vectors;
 
+pub use archive::archive;
 pub use foreign::{component_keyring_file, keyring_file, percona};
 pub use host::host;
 pub use innodb::{binlog, redo, tablespace};
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("tablespace", tablespace),
     ("redo", redo),
     ("binlog", binlog),
+    ("archive", archive),
     ("config", config),
     ("option_file", option_file),
     ("host", host),

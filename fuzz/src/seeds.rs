@@ -29,6 +29,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "tablespace" => tablespace(),
         "redo" => redo(),
         "binlog" => vec![BINLOG.to_vec(), BINLOG[..512].to_vec(), b"\xfebin\0".to_vec()],
+        "archive" => super::archive::seeds(),
         "config" => config(),
         "option_file" => option_file(),
         "host" => host(),
