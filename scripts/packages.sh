@@ -4,7 +4,7 @@
 #   packages.sh GROUP...             installs what is missing, as root, and says so before it does
 #   packages.sh --missing GROUP...   prints what is missing and installs nothing
 #
-# A GROUP is bindings, valgrind, confine, server, monitoring, unlock, rpm or bench. Exits 77 when something is missing that may not
+# A GROUP is bindings, valgrind, confine, pages, server, monitoring, unlock, rpm or bench. Exits 77 when something is missing that may not
 # or cannot be installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on
 # without.
 set -euo pipefail
@@ -18,6 +18,9 @@ needs() {
         valgrind) echo valgrind:valgrind @libc6-dbg:libc6-dbg ;;
         confine) # reads the profiles that setup changes; compiles a policy of SELinux and answers from it
             echo apparmor_parser:apparmor sesearch:setools semodule:policycoreutils matchpathcon:selinux-utils
+            ;;
+        pages) # draws the QR code of a share as a scanner sees it, and reads it
+            echo rsvg-convert:librsvg2-bin zbarimg:zbar-tools
             ;;
         server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report, a
             # monitoring agent, networks between engines, what rotates logs

@@ -87,11 +87,11 @@ lint() {
 }
 
 # Said first, and on the screen: afterwards no step installs anything.
-missing=$(scripts/packages.sh --missing bindings valgrind confine server monitoring unlock rpm)
+missing=$(scripts/packages.sh --missing bindings valgrind confine pages server monitoring unlock rpm)
 if [[ -n $missing && $(id -u) == 0 && ${NO_INSTALL:-} != 1 ]]; then
     printf 'make test is about to install with apt-get, as root: %s\n(make test NO_INSTALL=1 installs nothing and skips what needs them)\n' "$missing"
 fi
-[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine server monitoring unlock rpm
+[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine pages server monitoring unlock rpm
 
 step build "the library and keyringctl" make build
 step lint "formatting, clippy, the project's own rules and what they refuse" lint

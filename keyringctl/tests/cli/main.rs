@@ -15,6 +15,7 @@ mod keyrings;
 mod monitoring;
 mod other_keyrings;
 mod prompts;
+mod qr_code;
 mod retention;
 mod slots;
 mod which;
