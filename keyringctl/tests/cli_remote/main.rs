@@ -8,6 +8,7 @@ mod engine;
 mod host;
 #[path = "../mock_host/mod.rs"]
 mod mock_host;
+mod retention;
 mod set_aside;
 mod setup;
 #[path = "../../../tests/common/typing.rs"]

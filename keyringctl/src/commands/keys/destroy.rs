@@ -4,7 +4,7 @@
 use super::args::{KeyringArgs, keyring_and_ids};
 use super::dates::DAY;
 use super::judge::JudgedKey;
-use super::kept::{self, KeptFile};
+use super::kept::{self, Kept};
 use super::{opened, running, sources};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
@@ -28,8 +28,9 @@ const WAIT: u64 = 30;
 /// leaves each copy as it was before or as it is afterwards. Unlock slots stay and are renewed as by rekey. A server that runs
 /// reads the change at its next look at the copies, and wipes the keys from its memory.
 ///
-/// Backups of the keyring keep the keys. Those beside the copies and below the directories given with --backup are named. A
-/// backup of the data that needs a destroyed key can only be read together with such a backup of the keyring.
+/// Backups of the keyring keep the keys. Those beside the copies, at the remotes of the copies, and below the directories
+/// given with --backup are named, each with the command that removes it. A backup of the data that needs a destroyed key can
+/// only be read together with such a backup of the keyring.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  keyringctl keys destroy INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --backup /backup/monday\n  keyringctl keys destroy /mnt/keyring/hospital.keyring INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --unlock file:/etc/mysql/keyring_external.secret --datadir /var/lib/mysql --min-wait 7\n\nExit codes: 0 the keys are destroyed, or this was a dry run; 1 a key is or may be needed, is not retired long enough, a copy or a running server is not ready, or the keyring was refused; 2 it could not be done. In the last two, each copy is in the state before or after."
@@ -101,20 +102,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "in {}, generation {generation}, with a new data key",
         counted(target.copies.paths.len(), "copy")
     ));
-    for file in &kept {
+    for file in &kept.files {
         out.line(format_args!("WARNING: {}", kept::advice(file)));
+    }
+    for place in &kept.not_searched {
+        out.line(format_args!(
+            "WARNING: {} was not searched for files that keep the key: {}",
+            place.path.shown(),
+            place.why
+        ));
     }
     out.document(&json!({
         "done": true,
         "destroyed": ids,
         "min_wait_days": args.min_wait,
         "generation": generation,
-        "kept": kept,
+        "kept": kept.files,
+        "not_searched": kept.not_searched,
     }));
     Ok(Verdict::Fine)
 }
 
-fn plan(target: &OpenedTarget, keys: &[JudgedKey], kept: &[KeptFile], renewals: &[(usize, Renewed)]) -> Plan {
+fn plan(target: &OpenedTarget, keys: &[JudgedKey], kept: &Kept, renewals: &[(usize, Renewed)]) -> Plan {
     let mut plan = Plan::new(format!("Destroy {}?", counted(keys.len(), "key"))).typed("destroy");
     for key in keys {
         let since = key.retired.map(time).unwrap_or_default();
@@ -132,18 +141,26 @@ fn plan(target: &OpenedTarget, keys: &[JudgedKey], kept: &[KeptFile], renewals: 
         };
         plan.effect(Effect::new(format!("slot {number}"), "unlocks the keyring", afterwards));
     }
-    for file in kept {
+    for file in &kept.files {
         plan.effect(Effect::new(format!("file {}", file.path.shown()), file.text(), "unchanged"));
+    }
+    for place in &kept.not_searched {
+        plan.effect(Effect::new(format!("place {}", place.path.shown()), "not searched", place.why.clone()));
     }
     plan.note(
         "Backups of the data that were not named here may need the keys: they can then only be read with a backup of the \
          keyring that holds them.",
     );
+    plan.note(
+        "Backups of the keyring were looked for beside its copies, at their remotes, and below --backup only. Others keep the \
+         keys.",
+    );
     if target.copies.paths.iter().any(|path| keyring_external::store::places::is_remote(path)) {
         plan.note("An engine that keeps versions or snapshots of objects keeps the old copies: see its own settings.");
     }
     plan.detail("keys", json!(keys));
-    plan.detail("kept", json!(kept));
+    plan.detail("kept", json!(kept.files));
+    plan.detail("not_searched", json!(kept.not_searched));
     plan
 }
 

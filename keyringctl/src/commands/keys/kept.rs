@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Other files of the keyring, which keep a key that was destroyed: files beside the copies, and backups of the keyring.
 
+use super::kept_remotes::{self, KeptRemotes};
+use super::named::{Unread, exact};
 use crate::commands::apart::is_one_file;
 use crate::commands::store_places::store_places;
 use crate::commands::target::OpenedTarget;
@@ -18,13 +20,15 @@ const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 /// Most directories that are read below a backup.
 const MOST_DIRECTORIES: usize = 100_000;
 
-/// A file of the keyring that is none of its copies.
+/// A file of the keyring that is none of its copies, or a copy at a remote that nothing uses.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct KeptFile {
     #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     /// Whether it holds one of the keys; `None` if it could not be opened.
     pub holds: Option<bool>,
+    /// The command that removes it.
+    pub remove: String,
 }
 
 impl KeptFile {
@@ -38,20 +42,28 @@ impl KeptFile {
     }
 }
 
-/// Finds the files of the keyring beside its copies and below `backups` that hold one of the keys, or may.
-pub(super) fn find(target: &OpenedTarget, backups: &[PathBuf], names: &[NameRef<'_>]) -> Vec<KeptFile> {
+/// What keeps a key, and where it could not be looked for.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub files: Vec<KeptFile>,
+    pub not_searched: Vec<Unread>,
+}
+
+/// Finds the files of the keyring beside its copies, at their remotes and below `backups` that hold one of the keys, or may.
+pub(super) fn find(target: &OpenedTarget, backups: &[PathBuf], names: &[NameRef<'_>]) -> Kept {
     let copies = &target.copies.paths;
-    let mut files = BTreeSet::new();
+    let mut search = Search::default();
     for copy in copies.iter().filter(|copy| !is_remote(copy)) {
-        if let Some(directory) = copy.parent() {
-            keyrings_in(directory, false, &mut files);
-        }
+        // A copy may be a link to a file elsewhere.
+        let directories: BTreeSet<_> =
+            [copy.clone(), exact(copy)].iter().filter_map(|copy| copy.parent().map(exact)).collect();
+        directories.iter().for_each(|directory| search.directory(directory, false));
     }
     for backup in backups {
         if backup.is_dir() {
-            keyrings_in(backup, true, &mut files);
+            search.directory(backup, true);
         } else if is_keyring(backup) {
-            files.insert(backup.clone());
+            search.files.insert(backup.clone());
         }
     }
     let places = store_places();
@@ -60,27 +72,55 @@ pub(super) fn find(target: &OpenedTarget, backups: &[PathBuf], names: &[NameRef<
         // What cannot be read may be of this keyring.
         !is_copy && inspect(&places, path).map_or(true, |claims| claims.header.id == target.keyring.id())
     };
-    let kept = files.into_iter().filter(is_ours).map(|path| {
+    let files = search.files.into_iter().filter(is_ours);
+    let mut all: Vec<_> = files.map(|path| (format!("rm {}", path.shown()), path)).collect();
+    let KeptRemotes { found, not_searched } = kept_remotes::find(copies, target.keyring.id());
+    all.extend(found.into_iter().map(|(path, remove)| (remove, path)));
+    let kept = all.into_iter().map(|(remove, path)| {
         let secret = || target.copies.secret.read_again(&target.secret);
         let opened = load_with(&places, &path, &target.copies.secret.name(), secret);
         let holds =
             opened.ok().map(|(keyring, _)| names.iter().any(|name| keyring.fetch(name, |_| ()).is_some()));
-        KeptFile { path, holds }
+        KeptFile { path, holds, remove }
     });
-    kept.filter(|file| file.holds != Some(false)).collect()
+    let files = kept.filter(|file| file.holds != Some(false)).collect();
+    Kept { files, not_searched: [search.not_searched, not_searched].concat() }
 }
 
-/// Adds the keyring files in a directory.
-fn keyrings_in(directory: &Path, below: bool, files: &mut BTreeSet<PathBuf>) {
-    let mut open = vec![directory.to_owned()];
-    for _ in 0..MOST_DIRECTORIES {
-        let Some(directory) = open.pop() else { return };
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && below => open.push(entry.path()),
-                Ok(kind) if kind.is_file() && is_keyring(&entry.path()) => drop(files.insert(entry.path())),
-                _ => {}
+/// The keyring files that were found.
+#[derive(Default)]
+struct Search {
+    files: BTreeSet<PathBuf>,
+    not_searched: Vec<Unread>,
+}
+
+impl Search {
+    /// Adds the keyring files in a directory.
+    fn directory(&mut self, directory: &Path, below: bool) {
+        let mut open = vec![directory.to_owned()];
+        for _ in 0..MOST_DIRECTORIES {
+            let Some(directory) = open.pop() else { return };
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(e) => {
+                    self.not_searched.push(Unread { path: directory, why: e.to_string() });
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && below => open.push(entry.path()),
+                    Ok(kind) if kind.is_file() && is_keyring(&entry.path()) => {
+                        self.files.insert(entry.path());
+                    }
+                    _ => {}
+                }
             }
+        }
+        if let Some(path) = open.pop() {
+            let why =
+                format!("there are more than {MOST_DIRECTORIES} directories below {}", directory.shown());
+            self.not_searched.push(Unread { path, why });
         }
     }
 }
@@ -93,9 +133,9 @@ fn is_keyring(path: &Path) -> bool {
 /// What to do with such a file.
 pub(super) fn advice(file: &KeptFile) -> String {
     format!(
-        "{} {}: delete it when no backup of the data needs the key any more (shred does not help on every filesystem; its old \
-         data key and an old secret unlock it)",
+        "{} {}. A secret of its time unlocks it. When no backup of the data needs the key any more, delete it: {}",
         file.path.shown(),
-        file.text()
+        file.text(),
+        file.remove
     )
 }

@@ -7,6 +7,7 @@ mod destroy;
 mod indexes;
 mod judge;
 mod kept;
+mod kept_remotes;
 mod kind;
 mod named;
 mod needed;
