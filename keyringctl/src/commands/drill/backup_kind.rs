@@ -36,9 +36,9 @@ impl BackupKind {
             return dump(path, also);
         }
         let roots: Vec<_> = [path.to_owned()].into_iter().chain(also.iter().cloned()).collect();
-        let found = find(&roots);
-        if let Some((unreadable, e)) = found.unreadable.first() {
-            return Err(Error::Usage(format!("cannot read {} of the backup: {e}", unreadable.shown())));
+        let mut found = find(&roots);
+        if let Some((unreadable, e)) = found.unreadable.pop() {
+            return Err(Error::io("read", &unreadable, e));
         }
         unusable(path, &found)?;
         Ok(BackupKind::Datadir { found, options: tool_options(path) })

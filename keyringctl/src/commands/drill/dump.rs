@@ -19,6 +19,8 @@ pub(super) struct Restored {
     pub failed: Vec<FailedTable>,
     pub faults: Vec<String>,
     pub notes: Vec<String>,
+    /// Whether the dump has statements that create tables.
+    pub names_tables: bool,
 }
 
 /// Makes a data directory, and loads the dump into it. Leaves no server running.
@@ -35,7 +37,8 @@ pub(super) fn restore(host: &mut ScratchHost<'_>, load: &Load<'_>) -> Result<Res
     }
     let loaded = load.run(schema.as_deref())?;
     host.work.require_not_full()?;
-    let mut restored = Restored::default();
+    let names_tables = loaded.text.tables().next().is_some();
+    let mut restored = Restored { names_tables, ..Restored::default() };
     let missing = missing(&loaded, &tables(&mut server.session)?.iter().map(|table| table.shown()).collect());
     match loaded.fault(load.dump) {
         Some((table, why)) => {
@@ -55,7 +58,7 @@ pub(super) fn restore(host: &mut ScratchHost<'_>, load: &Load<'_>) -> Result<Res
             reason: "it is in the dump, and not in the server that loaded it".to_owned(),
         })),
     }
-    if !loaded.text.has_end() && restored.failed.is_empty() {
+    if names_tables && !loaded.text.has_end() && restored.failed.is_empty() {
         restored.notes.push(
             "the dump was written without comments (--skip-comments), so that it cannot be told whether it was cut off between two \
              statements: compare it with a record (--record)"

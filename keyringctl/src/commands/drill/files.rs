@@ -6,20 +6,31 @@ use super::file_names::{is_of, table_of};
 use super::outcome::FailedTable;
 use super::progress::{Progress, Unit};
 use crate::show::Shown;
-use crate::tablespace::{DataFileKind, DataFiles, Depth, FileReport, FileState, MasterKeys, check, find};
+use crate::tablespace::{
+    DataFileKind, DataFiles, Depth, FileReport, FileState, MasterKeys, all_master_keys, check, find, shutdown,
+};
 use std::path::{Path, PathBuf};
 
 /// The files of a data directory about which something is wrong.
 #[derive(Default)]
-pub(super) struct FileFaults(Vec<FileReport>);
+pub(super) struct FileFaults {
+    faults: Vec<FileReport>,
+    /// The files of tables, if each table has its own in the backup.
+    of_tables: Option<Vec<PathBuf>>,
+}
 
 impl FileFaults {
     /// Looks whether the keyring has the master keys of all files. Pages that are damaged may still be repaired, when the
     /// server recovers them from its doublewrite files.
     pub(super) fn of_keys(found: &DataFiles, keys: &dyn MasterKeys) -> FileFaults {
-        Self::checked(found, keys, Depth::OnePage, |state| {
+        let mut faults = Self::checked(found, keys, Depth::OnePage, |state| {
             matches!(state, FileState::KeyMissing | FileState::WrongKey)
-        })
+        });
+        let of = |kind| found.files.iter().filter(move |(_, of)| *of == kind).map(|(path, _)| path.clone());
+        // A general tablespace holds tables without files.
+        faults.of_tables =
+            of(DataFileKind::General).next().is_none().then(|| of(DataFileKind::Table).collect());
+        faults
     }
 
     /// Reads every page of the data directory of a server that has ended.
@@ -48,25 +59,31 @@ impl FileFaults {
                     | DataFileKind::Other
             )
         };
-        FileFaults(reports.into_iter().filter(|file| is_fault(file.state) && needed(file)).collect())
+        let faults = reports.into_iter().filter(|file| is_fault(file.state) && needed(file)).collect();
+        FileFaults { faults, of_tables: None }
     }
 
     /// Why a table's file cannot be read.
     pub(super) fn of_table(&self, schema: &str, table: &str) -> Option<String> {
         let of_table =
             |file: &&FileReport| file.kind == DataFileKind::Table && is_of(&file.path, schema, table);
-        self.0.iter().find(of_table).map(reason)
+        self.faults.iter().find(of_table).map(reason)
+    }
+
+    /// Whether the backup lacks the files of a table that the server knows.
+    pub(super) fn lacks_files_of(&self, schema: &str, table: &str) -> bool {
+        self.of_tables.as_ref().is_some_and(|files| !files.iter().any(|file| is_of(file, schema, table)))
     }
 
     /// What is wrong with files that are not those of one table.
     pub(super) fn shared(&self) -> Vec<String> {
-        let shared = self.0.iter().filter(|file| file.kind != DataFileKind::Table);
+        let shared = self.faults.iter().filter(|file| file.kind != DataFileKind::Table);
         shared.map(|file| format!("{}: {}", file.path.shown(), reason(file))).collect()
     }
 
     /// All tables whose files cannot be read, for when no server can name them.
     pub(super) fn tables(&self) -> Vec<FailedTable> {
-        let tables = self.0.iter().filter(|file| file.kind == DataFileKind::Table);
+        let tables = self.faults.iter().filter(|file| file.kind == DataFileKind::Table);
         let mut all: Vec<_> = tables
             .map(|file| FailedTable {
                 table: table_of(&file.path).unwrap_or_else(|| file.path.shown()),
@@ -77,6 +94,24 @@ impl FileFaults {
         all.dedup_by(|a, b| a.table == b.table);
         all
     }
+}
+
+/// Why no server can recover these files: their redo log, or a change in it, names a master key that the keyring lacks. A
+/// server that replays the change finds the log corrupt again and again, and fills its error log.
+pub(super) fn not_recoverable(backup: &Path, found: &DataFiles, keys: &dyn MasterKeys) -> Option<String> {
+    let is_of_log =
+        |(_, kind): &&(PathBuf, DataFileKind)| matches!(kind, DataFileKind::Redo | DataFileKind::System);
+    let files = found.files.iter().filter(is_of_log).cloned().collect();
+    let log = DataFiles { files, ..DataFiles::default() };
+    let (needed, _) = all_master_keys(&log, keys, &shutdown(backup, &log));
+    let missing: Vec<_> = needed.keys.keys().filter(|id| !keys.with_key(id, &mut |_| ())).cloned().collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "its redo log needs a master key that is not in the keyring ({}), so that no server can recover it. One that tries may \
+             never end, and fill its error log",
+            missing.join(", ")
+        )
+    })
 }
 
 fn reason(file: &FileReport) -> String {

@@ -23,6 +23,20 @@ const CHUNK: usize = 256 << 10;
 /// How much of a dump is looked at for its schema.
 const BEGINNING: usize = 64 << 10;
 
+/// What errors of the server mean for a dump.
+const HINTS: [(&str, &str); 2] = [
+    (
+        "3121",
+        "A table has a DATA DIRECTORY. A server that loads this dump needs that directory, and its name in \
+         innodb_directories; the temporary server has none. To drill the rest, remove DATA DIRECTORY from a copy of the dump",
+    ),
+    (
+        "3510",
+        "A table is in a general tablespace, which mysqldump does not create. Create it before the dump is loaded: add CREATE \
+         TABLESPACE to the beginning of a copy of the dump",
+    ),
+];
+
 /// A dump, and the program that loads it.
 pub(super) struct Load<'a> {
     pub dump: &'a Path,
@@ -46,6 +60,8 @@ pub(super) struct Loaded {
 pub(super) struct Refused {
     pub what: String,
     pub line: Option<u64>,
+    /// What to do about it.
+    pub hint: Option<&'static str>,
 }
 
 /// Finds the mysql client: beside mysqld, or in PATH.
@@ -169,11 +185,13 @@ impl Load<'_> {
 /// What the client says of an error, without the text of the statement or of a value.
 fn refused(said: &str) -> Refused {
     let Some(error) = said.lines().find(|line| line.starts_with("ERROR ")) else {
-        return Refused { what: "the mysql client failed".to_owned(), line: None };
+        return Refused { what: "the mysql client failed".to_owned(), line: None, hint: None };
     };
     let head = error.split(": ").next().unwrap_or_default();
     let line = head.rsplit_once("at line ").and_then(|(_, number)| number.trim().parse().ok());
-    Refused { what: format!("the server refused a statement: {head}"), line }
+    let code = head.split(' ').nth(1).unwrap_or_default();
+    let hint = HINTS.iter().find(|(known, _)| *known == code).map(|(_, hint)| *hint);
+    Refused { what: format!("the server refused a statement: {head}"), line, hint }
 }
 
 impl Loaded {
@@ -193,7 +211,14 @@ impl Loaded {
         }
         let refused = self.refused.as_ref()?;
         let table = refused.line.map_or(self.text.last_table(), |line| self.text.table_at(line));
-        Some((owned(table), format!("{} of {dump}", refused.what)))
+        Some((
+            owned(table),
+            format!(
+                "{} of {dump}{}",
+                refused.what,
+                refused.hint.map(|hint| format!(". {hint}")).unwrap_or_default()
+            ),
+        ))
     }
 }
 
@@ -208,5 +233,10 @@ mod tests {
         assert_eq!(told.what, "the server refused a statement: ERROR 1062 (23000) at line 27");
         assert_eq!(told.line, Some(27));
         assert_eq!(refused("").line, None);
+        let hinted = refused(
+            "ERROR 3121 (HY000) at line 1085: The DATA DIRECTORY location must be in a known directory.\n",
+        );
+        assert!(hinted.hint.is_some_and(|hint| hint.contains("innodb_directories")));
+        assert_eq!(hinted.line, Some(1085));
     }
 }

@@ -15,6 +15,10 @@ const ENDS_BEFORE_FILES: usize = 2;
 /// After so many ends, the rest is given up.
 const MOST_ENDS: usize = 30;
 
+/// Why a server cannot read a table whose files are not in the backup, whatever it says itself.
+const ELSEWHERE: &str = "the backup has no file of it. If its DATA DIRECTORY or general tablespace is in another directory of the \
+    backup, name that with --also";
+
 /// What was read.
 #[derive(Default)]
 pub(super) struct AllRead {
@@ -56,7 +60,13 @@ pub(super) fn read_all(
             TableRead::Sum(sum) => drop(done.sums.insert(table.clone(), sum)),
             TableRead::Failed(reason) => {
                 host.work.require_not_full()?;
-                let reason = faults.of_table(&table.schema, &table.name).unwrap_or(reason);
+                let reason = match faults.of_table(&table.schema, &table.name) {
+                    Some(known) => known,
+                    None if !table.is_system() && faults.lacks_files_of(&table.schema, &table.name) => {
+                        format!("{ELSEWHERE}: {reason}")
+                    }
+                    None => reason,
+                };
                 fail(&mut done, table, reason);
             }
             TableRead::Lost => {

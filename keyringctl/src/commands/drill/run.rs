@@ -6,7 +6,7 @@ use super::args::DrillArgs;
 use super::backup_kind::BackupKind;
 use super::compare::{compare, moment};
 use super::dump_text::Compression;
-use super::files::{FileFaults, tables_by_files};
+use super::files::{FileFaults, not_recoverable, tables_by_files};
 use super::history::{DEFAULT, DrillEntry, History};
 use super::load::{self, Load};
 use super::outcome::{FailedTable, Outcome, UsedKeyring};
@@ -41,6 +41,8 @@ const WITHOUT_LOGS: &str = "the server recovered this backup without its binary 
 #[derive(Default)]
 struct Found {
     read: AllRead,
+    /// Whether there are tables besides those that every server has.
+    holds_tables: bool,
     recovered: bool,
     gtids: Option<String>,
     failed: Vec<FailedTable>,
@@ -121,9 +123,10 @@ pub(super) fn run(args: &DrillArgs, out: &mut Output) -> Result<Verdict> {
         seconds: began.elapsed().as_secs(),
         history: history.as_ref().map(|history| history.path().to_owned()),
     };
-    if outcome.passed && outcome.tables == 0 {
+    if outcome.passed && !found.holds_tables {
         outcome.passed = false;
-        outcome.faults.push("the backup holds no table".to_owned());
+        let which = if outcome.tables == 0 { "no table" } else { "no table besides the server's own" };
+        outcome.faults.push(format!("the backup holds {which}: check its path, and how it was made"));
     }
     let added = history.map(|history| history.add(&DrillEntry::of(&outcome))).transpose();
     audit::tell(&outcome, replica.keyring.as_ref());
@@ -174,7 +177,11 @@ fn of_datadir(
     host.stop.check()?;
     copying::copy(roots, files, host.work, host.account, host.stop)?;
     found.notes.extend(witness(host, backup));
-    match host.start(Grants::Skipped) {
+    let started = match not_recoverable(backup, files, keys) {
+        Some(why) => Err(NotStarted::Ended(why)),
+        None => host.start(Grants::Skipped),
+    };
+    match started {
         Ok(mut server) => {
             found.recovered = server.log.has_recovered();
             let is_log = |(_, kind): &(PathBuf, DataFileKind)| *kind == DataFileKind::BinaryLog;
@@ -198,6 +205,7 @@ fn of_datadir(
         }
     }
     found.faults.extend(faults.shared());
+    found.holds_tables = found.read.sums.keys().any(|table| !table.is_system());
     found.take_read();
     Ok(found)
 }
@@ -226,6 +234,8 @@ fn of_dump(
             found.faults.push(format!("the server does not start after it has loaded the dump: {why}"));
         }
     }
+    // A dump of the schema mysql alone has tables too.
+    found.holds_tables = restored.names_tables || found.read.sums.keys().any(|table| !table.is_system());
     found.take_read();
     Ok(found)
 }

@@ -39,7 +39,12 @@ impl Scratch {
     fn create(base: &Path, account: &Account) -> Result<Scratch> {
         let name = format!("{PREFIX}{}", hex(&random_array::<4>().map_err(Failure::System)?));
         let path = base.join(name);
-        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|e| Error::io("create", &path, e))?;
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|e| {
+            Error::Usage(format!(
+                "cannot create a directory in {} ({e}): name one with --work that this user can write to",
+                base.shown()
+            ))
+        })?;
         let lock = path.join(LOCK);
         let made = File::create_new(&lock).and_then(|file| {
             flock(&file, FlockOperation::NonBlockingLockExclusive)?;
