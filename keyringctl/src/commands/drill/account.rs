@@ -20,6 +20,9 @@ use std::process::{Command, Stdio};
 /// The user ids that systemd keeps for accounts that exist only while a service runs.
 const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
 
+/// Starts a program only if this one still lives: it may have been killed before the signal at its death was asked for.
+const IF_PARENT_LIVES: &str = "[ \"$PPID\" = \"$0\" ] && exec \"$@\"";
+
 /// How the programs of a drill are started.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -66,7 +69,9 @@ impl Account {
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut words = self.before.iter();
         let mut command = Command::new(words.next().map_or("setpriv", String::as_str));
-        command.args(words).arg(program).process_group(0).env_remove("LD_PRELOAD");
+        let parent = std::process::id().to_string();
+        command.args(words).args(["sh", "-c", IF_PARENT_LIVES, &parent]);
+        command.arg(program).process_group(0).env_remove("LD_PRELOAD");
         command
     }
 
