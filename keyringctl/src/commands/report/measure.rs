@@ -37,6 +37,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let origin = Origin::query(&mut session)?;
     let inventory = Inventory::query(&mut session)?;
     let keyring = ServerKeyring::query(&mut session)?;
+    let retired_fetches = retired_fetches(&mut session)?;
     let access = Access::query(&mut session)?;
     let modules = Modules::query(&mut session)?;
     let here = DatadirAccess::check(&mut session)?;
@@ -108,7 +109,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         places: data,
         schemas: SchemaRow::all(&inventory, &tables),
         tables,
-        retired_fetches: retired_fetches(&mut session)?,
+        retired_fetches,
         keyring,
         copies,
         keys,

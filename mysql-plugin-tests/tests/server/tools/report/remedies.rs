@@ -398,6 +398,16 @@ fn copies(reader: &mut Reader) {
 
 fn witness(reader: &mut Reader) {
     let file = reader.it.path("keyring_external.witness");
+    // The server writes the witness when it adopts the new slot.
+    let datadir = reader.it.path("");
+    let adopted = || {
+        reader.it.server().status();
+        let shown =
+            reader.it.try_shell(&format!("keyringctl --json witness show --datadir {}", datadir.display()));
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        shown["witness"]["generation"] == reader.it.keyring.open().status().generation
+    };
+    assert!(wait_until(Duration::from_secs(60), adopted), "{}", reader.it.server().log());
     fs::remove_file(&file).unwrap();
     reader.follow(("witness", "the data directory has no witness"), |reader, fix| {
         assert!(fix[0].ends_with("at its next start"), "{fix:#?}");
