@@ -21,6 +21,10 @@ pub(super) fn allowance(request: &Request) -> Duration {
     PER_PIECE * u32::try_from(request.body.len() / (128 * 1024)).unwrap_or(u32::MAX)
 }
 
+/// Up to this length, a body is sent in one piece with the headers: an endpoint that gets them one after the other wakes
+/// up twice.
+const SENT_WITH_HEADERS: usize = 64 * 1024;
+
 /// What an endpoint answered.
 pub(super) struct Answered {
     pub(super) status: u16,
@@ -90,18 +94,21 @@ fn send(
     let mut out = Zeroizing::new(vec![0; 16 * 1024]);
     let unwritable =
         |e: ureq_proto::Error| Broken::before(Cause::Settings, format!("the request cannot be written: {e}"));
-    let mut head = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    let (with_headers, after) =
+        if body.len() <= SENT_WITH_HEADERS { (body, &[][..]) } else { (&[][..], body) };
+    let mut head = Zeroizing::new(Vec::with_capacity(out.len() + with_headers.len()));
     while !call.can_proceed() {
         let len = call.write(&mut out).map_err(unwritable)?;
         head.extend_from_slice(out.get(..len).unwrap_or_default());
     }
     let call = call.proceed().map_err(unwritable)?;
+    head.extend_from_slice(with_headers);
     let mut sent = put(line, &head);
     let lost = || Broken::before(Cause::Settings, "the request has no end");
     let call = match call {
         Some(SendRequestResult::SendBody(mut call)) => {
-            if sent.is_ok() {
-                sent = put(line, body);
+            if sent.is_ok() && !after.is_empty() {
+                sent = put(line, after);
             }
             call.consume_direct_write(body.len()).map_err(unwritable)?;
             call.proceed().ok_or_else(lost)?
@@ -212,7 +219,7 @@ fn body(
     body: &mut Vec<u8>,
     limit: usize,
 ) -> Result<bool, Broken> {
-    let mut out = Zeroizing::new(vec![0; 64 * 1024]);
+    let mut out = Zeroizing::new(vec![0; 16 * 1024]);
     let mut ended = false;
     loop {
         let (used, len) = call
