@@ -135,6 +135,24 @@ fn without_a_path_each_command_takes_all_copies_and_the_secret_of_the_server() {
     }
 }
 
+/// A copy of the data directory may need fewer keys than the directory itself.
+#[test]
+fn a_data_directory_that_is_named_does_not_take_the_place_of_the_servers() {
+    let host = Host::with_file();
+    let uuid = "[auto]\nserver-uuid=e6e52dec-e7fc-11f1-ada4-02fc00000001\n";
+    host.write("var/lib/mysql/auto.cnf", uuid);
+    host.write("backup/copy/auto.cnf", uuid);
+    for command in [
+        "keys needed",
+        "keys retire INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --dry-run",
+        "keys needed HOST/mnt/a/keys/k",
+    ] {
+        let ended = host.of_server(&format!("{command} --datadir HOST/backup/copy"));
+        let said = "also reading the data directory of the server on this host: HOST/var/lib/mysql";
+        assert!(ended.stderr.contains(said), "{command}: {}{}", ended.stdout, ended.stderr);
+    }
+}
+
 #[test]
 fn backup_takes_the_servers_keyring_or_the_named_one() {
     let host = Host::with_file();

@@ -161,6 +161,13 @@ impl ServerArgs {
         }
     }
 
+    /// Whether a server with this kind of keyring is configured on this host, wherever its configuration says that its data
+    /// is.
+    pub(super) fn finds_server(&self) -> bool {
+        let args = site::Args { parts: self.site.clone(), datadir: None };
+        matches!(of_server::find(&args), Ok(Server::Ours(_)))
+    }
+
     /// Finds the copies of a command that takes any number of paths. `datadir` is where to look for a configuration that
     /// is in the data directory.
     pub(super) fn find_all(

@@ -23,13 +23,12 @@ pub(super) struct KeyringArgs {
 }
 
 impl KeyringArgs {
-    /// The copies. The first of the data directories is where a configuration may be.
+    /// The copies. Where the host has no configured server, the first of the data directories is where a configuration may
+    /// be. It never takes the place of the configured server's own directory, which may need keys that a copy of it does not.
     pub(super) fn copies(&self, path: Option<PathBuf>, datadirs: &[PathBuf]) -> copies::Args {
-        let others = copies::Others {
-            mirrors: self.mirrors.clone(),
-            server: self.server.clone(),
-            datadir: datadirs.first().cloned().filter(|_| path.is_none()),
-        };
+        let looks_there = || path.is_none() && !self.server.finds_server();
+        let datadir = datadirs.first().filter(|_| looks_there()).cloned();
+        let others = copies::Others { mirrors: self.mirrors.clone(), server: self.server.clone(), datadir };
         copies::Args { path, others }
     }
 
