@@ -58,7 +58,7 @@ mod verdict;
 mod walk;
 mod whole;
 
-pub use archive::archive_keys;
+pub use archive::{archive_keys, is_archive};
 pub use check::{check, check_and_count, check_datadir};
 pub use file_report::{DataFileKind, FileReport, FileState, FormCounts, PageCounts};
 pub use forms::count_forms;

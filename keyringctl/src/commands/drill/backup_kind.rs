@@ -4,7 +4,7 @@
 use super::dump_text::Compression;
 use crate::error::{Error, Result};
 use crate::show::Shown;
-use crate::tablespace::{DataFileKind, DataFiles, find};
+use crate::tablespace::{DataFileKind, DataFiles, find, is_archive};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,13 @@ fn dump(path: &Path, also: &[PathBuf]) -> Result<BackupKind> {
     if start.first().is_some_and(|byte| *byte == 0x85 || *byte == 0x8c) || is(b"-----B") {
         return Err(Error::Usage(format!(
             "{} is encrypted by GnuPG: decrypt it into a directory in memory (gpg --decrypt), and name that file",
+            path.shown()
+        )));
+    }
+    // What cannot be read is told when it is loaded.
+    if is_archive(path).unwrap_or(false) {
+        return Err(Error::Usage(format!(
+            "{} is an archive: unpack it, and name the directory of the data",
             path.shown()
         )));
     }
@@ -150,6 +157,17 @@ mod tests {
         fs::create_dir(at("clinic")).unwrap();
         fs::write(at("clinic/patient.ibd.zst"), "x").unwrap();
         assert!(refused(dir.path()).contains("patient.ibd.zst"));
+    }
+
+    #[test]
+    fn an_archive_is_no_dump() {
+        let dir = tempfile::tempdir().unwrap();
+        for (options, name) in [("-cf", "a.tar"), ("-czf", "a.tar.gz")] {
+            fs::write(dir.path().join("ibdata1"), "x").unwrap();
+            let mut tar = std::process::Command::new("tar");
+            assert!(tar.current_dir(dir.path()).args([options, name, "ibdata1"]).status().unwrap().success());
+            assert!(refused(&dir.path().join(name)).contains("is an archive: unpack it"), "{name}");
+        }
     }
 
     #[test]

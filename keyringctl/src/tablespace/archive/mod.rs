@@ -20,7 +20,7 @@ use super::shutdown::shutdown;
 use super::space::Depth;
 use super::walk::DataFiles;
 use flate2::read::MultiGzDecoder;
-use reading::{read_array, read_full, read_small, skip, too_early};
+use reading::{nothing_follows, read_array, read_full, read_small, skip, too_early};
 use std::collections::BTreeMap;
 use std::fs::{File, FileTimes};
 use std::io::{self, BufReader, Read, Write};
@@ -58,23 +58,39 @@ struct Members<'a> {
     files: usize,
 }
 
+/// The bytes of a file, without the compression of gzip if it has that.
+fn unzipped(path: &Path) -> io::Result<Box<dyn Read>> {
+    let mut start = [0; 2];
+    read_full(&mut File::open(path)?, &mut start)?;
+    let source = BufReader::with_capacity(1 << 20, File::open(path)?);
+    Ok(if start == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) })
+}
+
+/// The beginning of a file, without the compression of gzip if it has that.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; BLOCK];
+    let len = read_full(&mut unzipped(path)?, &mut start)?;
+    start.truncate(len);
+    Ok(start)
+}
+
+/// Whether a file begins as an archive of a known form, which may be compressed with gzip.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_archive(path: &Path) -> io::Result<bool> {
+    let start = beginning(path)?;
+    Ok(start.starts_with(CHUNK) || TarHeader::parse(&start).is_some())
+}
+
 /// Finds out which master keys the members of an archive need; `None` if it is no archive of a known form. `keys` decrypt
 /// its redo log.
 ///
 /// # Errors
 /// The archive cannot be read, or ends too early.
 pub fn archive_keys(path: &Path, keys: &dyn MasterKeys) -> io::Result<Option<NeededKeys>> {
-    let mut start = vec![0; BLOCK];
-    let len = read_full(&mut File::open(path)?, &mut start)?;
-    start.truncate(len);
-    let mut source: Box<dyn Read> = Box::new(BufReader::with_capacity(1 << 20, File::open(path)?));
-    if start.starts_with(&[0x1f, 0x8b]) {
-        source = Box::new(MultiGzDecoder::new(source));
-        start.resize(BLOCK, 0);
-        let mut unzipped = MultiGzDecoder::new(File::open(path)?);
-        let len = read_full(&mut unzipped, &mut start)?;
-        start.truncate(len);
-    }
+    let start = beginning(path)?;
+    let mut source = unzipped(path)?;
     let mut members = Members {
         archive: path,
         open: Vec::new(),
@@ -227,7 +243,7 @@ impl Members<'_> {
                 _ => return Err(too_early()),
             }
             if block.iter().all(|b| *b == 0) {
-                return Ok(());
+                return nothing_follows(source);
             }
             let header =
                 TarHeader::parse(&block).ok_or_else(|| io::Error::other("it is a damaged archive"))?;

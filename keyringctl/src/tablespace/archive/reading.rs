@@ -42,3 +42,23 @@ pub(super) fn skip(source: &mut dyn Read, len: u64) -> io::Result<()> {
         _ => Err(too_early()),
     }
 }
+
+/// Reads the rest of an archive whose end was read.
+///
+/// # Errors
+/// It is more than the zeros that fill the last block.
+pub(super) fn nothing_follows(source: &mut dyn Read) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let len = read_full(source, &mut buffer)?;
+        if buffer.iter().take(len).any(|byte| *byte != 0) {
+            return Err(io::Error::other(
+                "it goes on behind its end, as several archives that were written one after the other: unpack it with tar \
+                 --ignore-zeros",
+            ));
+        }
+        if len < buffer.len() {
+            return Ok(());
+        }
+    }
+}

@@ -73,6 +73,23 @@ fn archives_need_what_their_files_need() {
 }
 
 #[test]
+fn what_follows_the_end_of_an_archive_is_not_left_out() {
+    let dir = site();
+    for options in [&["-c"][..], &["-cz"]] {
+        let one = std::fs::read(tar(dir.path(), options)).unwrap();
+        let two = dir.path().join("two.tar");
+        std::fs::write(&two, [&one[..], &one].concat()).unwrap();
+        let error = archive_keys(&two, &SampleKeys::all()).unwrap_err().to_string();
+        assert!(error.contains("--ignore-zeros"), "{options:?}: {error}");
+    }
+    let one = std::fs::read(tar(dir.path(), &["-c"])).unwrap();
+    let padded = dir.path().join("padded.tar");
+    std::fs::write(&padded, [&one[..], &[0; 100_000]].concat()).unwrap();
+    assert_eq!(archive_keys(&padded, &SampleKeys::all()).unwrap().unwrap().unknown, []);
+    assert!(is_archive(&padded).unwrap() && !is_archive(&dir.path().join("data/auto.cnf")).unwrap());
+}
+
+#[test]
 fn what_is_not_read_of_an_archive_is_named() {
     let dir = site();
     std::fs::write(dir.path().join("data/clinic/v.ibd.zst"), "x").unwrap();
