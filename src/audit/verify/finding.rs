@@ -39,6 +39,8 @@ pub enum Trouble {
     NotedLogNotGiven,
     /// The log began when the keyring noted a line of another log, which was not given.
     EarlierLogNotGiven,
+    /// The first file does not begin as every file of a log does: the lines before this one were removed from it.
+    CutAtBeginning,
     /// Earlier lines are in files that were not given.
     EarlierNotGiven,
     /// An interrupted write left an incomplete line.

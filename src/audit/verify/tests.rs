@@ -194,17 +194,12 @@ fn every_removed_run_of_lines_is_found() {
                 let lines = [&made.lines[..from], &made.lines[to..]].concat();
                 let found = check(text(&lines), &known);
                 let seqs = (from as u64 + 1, to as u64);
-                if from == 0 {
-                    assert!(found.is_fine(), "{found:?}");
-                    assert_eq!(
-                        (found.remarks[0].trouble, found.remarks[0].seqs),
-                        (Trouble::EarlierNotGiven, Some(seqs))
-                    );
-                    continue;
-                }
                 let [one] = &found.findings[..] else { panic!("{from}..{to}: {found:?}") };
                 assert_eq!(one.seqs, Some(seqs), "{found:?}");
-                if to == count {
+                if from == 0 {
+                    let place = Place { file: 0, line: 1 };
+                    assert_eq!((one.trouble, one.place), (Trouble::CutAtBeginning, Some(place)));
+                } else if to == count {
                     assert_eq!(one.trouble, Trouble::CutAtEnd);
                 } else {
                     let place = Place { file: 0, line: from + 1 };

@@ -5,6 +5,7 @@ use super::finding::{Finding, Place, Trouble};
 use super::input::{Known, Physical};
 use super::order;
 use super::status::{self, Status};
+use crate::audit::event::EventKind;
 use crate::audit::line::{Line, hash};
 use crate::format::log_note::LOG_ID_LEN;
 use uuid::Uuid;
@@ -165,17 +166,24 @@ fn verify_log(
         }
     }
     if let Some((first, _)) = range {
+        let place = trusted()
+            .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
+            .map(|line| line.place);
         if first.seq > 1 {
-            remarks
-                .push(Finding { seqs: Some((1, first.seq - 1)), ..Finding::new(Trouble::EarlierNotGiven) });
+            let seqs = Some((1, first.seq - 1));
+            // A bad line before it is a finding itself.
+            let begins = place.filter(|place| place.line == 1);
+            match begins.filter(|_| first.text("event") != Some(EventKind::SegmentStarted.name())) {
+                Some(place) => {
+                    findings.push(Finding { seqs, ..Finding::at(Trouble::CutAtBeginning, place) });
+                }
+                None => remarks.push(Finding { seqs, ..Finding::new(Trouble::EarlierNotGiven) }),
+            }
         }
         let before = first.fields.get("keyring_notes").and_then(|noted| noted.get("log")?.as_str());
         if let Some(before) = before.and_then(|id| Uuid::parse_str(id).ok())
             && !given.contains(before.as_bytes())
         {
-            let place = trusted()
-                .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
-                .map(|l| l.place);
             findings.push(Finding {
                 place,
                 detail: Some(before.to_string()),

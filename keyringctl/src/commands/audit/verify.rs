@@ -217,6 +217,10 @@ pub(in crate::commands) fn text(finding: &Finding, files: &[PathBuf]) -> String 
             "{place}: this log began when the keyring already noted a line of the log {detail}, which is not among the \
              files. If that was the log of another server, give its files too; otherwise it was removed"
         ),
+        Trouble::CutAtBeginning => format!(
+            "{place}: before it, lines are missing: {seqs}. A file of the log begins with segment_started, so they were \
+             removed from this one"
+        ),
         Trouble::EarlierNotGiven => format!("earlier lines ({seqs}) are in files that were not given"),
         Trouble::Interrupted => {
             format!("{place}: an incomplete line of an interrupted write; the next line says so")

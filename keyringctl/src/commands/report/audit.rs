@@ -173,6 +173,12 @@ impl AuditFacts {
         firsts.map(|(first, _)| first.time.as_str()).min()
     }
 
+    /// The numbers of the lines in earlier files that are not here.
+    pub(super) fn earlier(&self) -> Option<(u64, u64)> {
+        let remarks = self.logs.iter().flat_map(|log| &log.checked.remarks);
+        remarks.filter(|remark| remark.trouble == Trouble::EarlierNotGiven).find_map(|remark| remark.seqs)
+    }
+
     /// How many lines it has.
     pub(super) fn lines(&self) -> usize {
         self.logs.iter().map(|log| log.checked.counts.lines).sum()

@@ -216,11 +216,15 @@ fn logging(facts: &Facts) -> Control {
                 Some(n) => format!("The server counts {n} that it could not write."),
                 None => "Whether the server could write all of them is not known.".to_owned(),
             };
-            let shown = match faults {
-                0 => {
+            let shown = match (faults, audit.earlier()) {
+                (0, None) => {
                     format!("{lines} of the audit log were verified; none was changed or is missing. {lost}")
                 }
-                n => format!("The audit log has {lines} and {}. {lost}", counted(n, "fault")),
+                (0, Some((first, last))) => format!(
+                    "{lines} of the audit log were verified; none of them was changed or is missing. Lines {first} to {last} are \
+                     in earlier files, which are not here. {lost}"
+                ),
+                (n, _) => format!("The audit log has {lines} and {}. {lost}", counted(n, "fault")),
             };
             (here_if(faults == 0 && audit.failures == Some(0)), shown)
         }
