@@ -93,6 +93,7 @@ fn setup_configures_a_log_keeps_it_and_removes_it() {
 #[test]
 fn a_log_that_mysqld_could_not_write_is_refused() {
     let host = host();
+    host.write("var/log/notes", "a shopping list\n");
     let before = host.files();
     let refused = |log: &str, words: &[&str]| {
         for mode in ["--dry-run", "--yes"] {
@@ -108,6 +109,7 @@ fn a_log_that_mysqld_could_not_write_is_refused() {
     refused("/mnt/a/keys/audit.log", &["is in the directory of /mnt/a/keys/main.keyring"]);
     refused("/etc/mysql/keyring_external.secret", &["is the file of the unlock secret"]);
     refused("/etc/mysql", &["is not a regular file"]);
+    refused("/var/log/notes", &["var/log/notes exists and is no audit log: choose another path"]);
     assert_eq!(host.files(), before);
     if !rustix::process::geteuid().is_root() {
         return;

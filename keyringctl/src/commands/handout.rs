@@ -176,6 +176,12 @@ pub(super) fn prepare(pages: Option<&Path>) -> Result<()> {
     let Some(dir) = pages else { return Ok(()) };
     let made = match DirBuilder::new().mode(0o700).create(dir) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::Usage(format!(
+                "--pages {} is a file: name a directory for the pages. Nothing was changed",
+                dir.shown()
+            )));
+        }
         made => made,
     };
     let probe = || {

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// copy of the files and a temporary copy of the keyring, whose only unlock secret exists in memory. The server has no network,
 /// writes no binary log, runs no events and no replication, and as root it runs as a user id of its own. At the end, and
 /// after Ctrl-C, the server is ended and its files are removed. If this program is killed (SIGKILL), the server ends with it,
-/// and the next drill removes the files; nothing that is left unlocks them.
+/// and the next drill removes the files; nothing that is left unlocks what is encrypted in them. Tables that the backup has
+/// unencrypted, a dump too, are in them as they are.
 #[derive(clap::Args)]
 #[command(
     subcommand_negates_reqs = true,

@@ -14,10 +14,12 @@ use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
+use keyring_external::audit::verify::{Known as Compared, verify};
 use keyring_external::config::{AuditConfig, is_remote};
 use keyring_external::store::file::volume::directory_of;
 use serde::Serialize;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The answer that there is to be no audit log.
@@ -26,6 +28,9 @@ const NONE: &str = "none";
 const USUAL: &str = "/var/log/mysql/keyring_external.audit.log";
 /// The example for logrotate that the packages and `make install` put there.
 const ROTATION: &str = "/usr/share/keyring-external/logrotate/keyring-external";
+
+/// How much of a file is read to see whether it is an audit log, in bytes: more than a line has.
+const BEGINNING: u64 = 64 * 1024;
 
 /// What setup does about the audit log.
 #[derive(Serialize, Default)]
@@ -135,6 +140,9 @@ fn check(site: &Site, host: &Host, log: &Path) -> Result<()> {
             "{} is not a regular file: move it away, or choose another path for the audit log",
             place.shown()
         )),
+        Ok(_) if !may_be_log(&place) => {
+            refused(format!("{} exists and is no audit log: choose another path for it", place.shown()))
+        }
         Ok(file) if !may_write(&file, account) => refused(format!(
             "{} has no permission to write {}: run chown {}: {}, then run setup again",
             site.user,
@@ -151,6 +159,14 @@ fn check(site: &Site, host: &Host, log: &Path) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether a file is empty or has a line of an audit log near its beginning. One that cannot be read may be a log.
+fn may_be_log(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut start));
+    let (_, without_lines) = verify(&[start], &Compared::default());
+    read.is_err() || without_lines.is_empty()
 }
 
 impl AuditPlan {
