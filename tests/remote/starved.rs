@@ -3,7 +3,8 @@
 
 use crate::common::Rng;
 use crate::common::copies::{generate, ids};
-use crate::rig::{ONE, World};
+use crate::rig::{ONE, Program, World};
+use keyring_external::keyring::Keyring;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -61,6 +62,18 @@ impl Drop for Ends<'_> {
 const BEHIND: usize = 0;
 const AHEAD: usize = 1;
 
+/// Two servers that send their requests in turn, with the keyring of each.
+fn in_turns(world: &World) -> (Arc<Turns>, [Program; 2], [Keyring; 2]) {
+    let turns = Turns::beginning_with(AHEAD);
+    let programs = [world.program(), world.program()];
+    let keyrings = programs.each_ref().map(|program| program.serve(&[ONE], 1).unwrap());
+    for (who, program) in programs.iter().enumerate() {
+        let turns = Arc::clone(&turns);
+        program.one.before(move |_| turns.take(who));
+    }
+    (turns, programs, keyrings)
+}
+
 /// One server has just stored a key and goes on with the next. The other one has to read that key before it can store its
 /// own: that takes more requests than the first needs for another key, so when it writes it is always behind again. It gets
 /// its turn because it claims the remote. The order of the requests depends neither on time nor on chance.
@@ -69,13 +82,7 @@ fn a_change_that_is_always_overtaken_claims_its_turn() {
     /// So many keys are enough to show that it gets none.
     const MOST: usize = 30;
     let (world, _) = World::filled(&[ONE], Rng(36));
-    let turns = Turns::beginning_with(AHEAD);
-    let programs = [world.program(), world.program()];
-    let keyrings = programs.each_ref().map(|program| program.serve(&[ONE], 1).unwrap());
-    for (who, program) in programs.iter().enumerate() {
-        let turns = Arc::clone(&turns);
-        program.one.before(move |_| turns.take(who));
-    }
+    let (turns, _programs, keyrings) = in_turns(&world);
     let stored = AtomicUsize::new(0);
     let when_done = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -100,13 +107,7 @@ fn a_change_that_is_always_overtaken_claims_its_turn() {
 fn a_busy_program_does_not_starve_another() {
     const EACH: usize = 40;
     let (world, set) = World::filled(&[ONE], Rng(36));
-    let turns = Turns::beginning_with(AHEAD);
-    let programs = [world.program(), world.program()];
-    let keyrings = programs.each_ref().map(|program| program.serve(&[ONE], 1).unwrap());
-    for (who, program) in programs.iter().enumerate() {
-        let turns = Arc::clone(&turns);
-        program.one.before(move |_| turns.take(who));
-    }
+    let (turns, _programs, keyrings) = in_turns(&world);
     let stored = [BEHIND, AHEAD].map(|_| AtomicUsize::new(0));
     let count = |who: usize| stored[who].load(Ordering::SeqCst);
     std::thread::scope(|scope| {
