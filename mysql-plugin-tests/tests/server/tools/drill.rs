@@ -16,7 +16,7 @@ pub use user::{a_dump_without_a_table_fails, by_an_ordinary_user_with_other_dire
 
 use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Volume, place, program, run, told, wait_until};
 use serde_json::Value;
-use shared::{Drills, LIMIT, Told, copy, fill, host, pack, record, servers_in, snapshot, text};
+use shared::{Drills, LIMIT, Told, backed_up, copy, fill, host, pack, record, servers_in, snapshot, text};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -217,11 +217,7 @@ pub fn stopped_and_killed_in_the_middle() {
     let keyring = Keyring::init(&volume);
     let host = host(&keyring);
     let drills = Drills::new();
-    let server = host.start();
-    fill(&server);
-    server.stop();
-    let backup = drills.path("backup");
-    copy(&host.datadir(), &backup);
+    let backup = backed_up(&host, &drills, "backup");
 
     let (mut child, servers) = begin(&drills, &backup, &keyring);
     assert!(!servers.is_empty());

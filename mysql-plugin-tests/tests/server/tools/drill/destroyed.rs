@@ -2,7 +2,7 @@
 //! A drill of a backup whose master key `keyringctl keys destroy` has destroyed, although the backup needs it.
 
 use super::super::backup::encrypting;
-use super::shared::{Drills, Told, copy, fill, host, text};
+use super::shared::{Drills, Told, backed_up, copy, fill, host, text};
 use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Volume, place, told};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -42,11 +42,7 @@ pub fn a_backup_whose_key_was_destroyed() {
     let keyring = Keyring::init(&volume);
     let host = host(&keyring);
     let drills = Drills::new();
-    let server = host.start();
-    fill(&server);
-    server.stop();
-    let monday = drills.path("monday");
-    copy(&host.datadir(), &monday);
+    let monday = backed_up(&host, &drills, "monday");
     let monday_keys = destroy_first_key(&keyring, &host, &safe);
     let destroyed = monday_keys.ids("INNODBKey-").remove(0);
 
@@ -106,11 +102,7 @@ pub fn a_backup_with_which_no_server_starts() {
     let keyring = Keyring::init(&volume);
     let host = encrypting(Host::new()).keyring(&keyring);
     let drills = Drills::new();
-    let server = host.start();
-    fill(&server);
-    server.stop();
-    let monday = drills.path("monday");
-    copy(&host.datadir(), &monday);
+    let monday = backed_up(&host, &drills, "monday");
     let monday_keys = destroy_first_key(&keyring, &host, &safe);
 
     let failed = drills.drill(&monday, Some(&keyring), &[]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Drills that people unlock, with the recovery key or with shares: what they type is nowhere afterwards.
 
-use super::shared::{Drills, LIMIT, Told, copy, fill, host, servers_in, text};
+use super::shared::{Drills, LIMIT, Told, backed_up, host, servers_in, text};
 use mysql_plugin_tests::rig::{Keyring, Volume, files_with, told, wait_until};
 use serde_json::Value;
 use std::fs;
@@ -91,11 +91,7 @@ pub fn unlocked_by_people() {
     let site = Unlocked::new();
     let host = host(&site.keyring);
     let drills = Drills::new();
-    let server = host.start();
-    fill(&server);
-    server.stop();
-    let backup = drills.path("backup");
-    copy(&host.datadir(), &backup);
+    let backup = backed_up(&host, &drills, "backup");
     let drill = |option, lines: &[String]| drill_with(&drills, &backup, &site, option, lines);
     let shares = &site.shares;
 

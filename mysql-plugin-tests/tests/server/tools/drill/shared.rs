@@ -158,6 +158,16 @@ pub(super) fn fill(server: &Server) {
     );
 }
 
+/// A copy of the data directory of a server that is filled and stopped.
+pub(super) fn backed_up(host: &Host, drills: &Drills, name: &str) -> PathBuf {
+    let server = host.start();
+    fill(&server);
+    server.stop();
+    let backup = drills.path(name);
+    copy(&host.datadir(), &backup);
+    backup
+}
+
 pub(super) fn host(keyring: &Keyring) -> Host {
     Host::new()
         .keyring(keyring)
