@@ -239,6 +239,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_power::ext4", Ext4, || power::cuts(Kind::Ext4)),
     ("faults_power::xfs", XFS, || power::cuts(Kind::Xfs)),
     ("faults_power::mirrors", Ext4, power::cuts_of_mirrors),
+    ("faults_power::beside_a_namespace", Ext4, power::cut_beside_a_namespace),
     ("faults_full::each_change_ext4", Ext4, || full::each_change(Kind::Ext4)),
     ("faults_full::each_change_xfs", XFS, || full::each_change(Kind::Xfs)),
     ("faults_full::each_change_btrfs", BTRFS, || full::each_change(Kind::Btrfs)),
@@ -432,7 +433,10 @@ fn short_directory() -> PathBuf {
     if dir.as_os_str().len() <= 60 { dir } else { PathBuf::from("/tmp") }
 }
 
-/// Root gets mounts of its own: whatever happens, none is left when the last process here has ended.
+/// Root gets mounts of its own: whatever happens, none is left when the last process here has ended. What is unmounted
+/// here is also unmounted in the namespaces that tests make below it with `--propagation slave`. A copy that stayed
+/// there would keep the filesystem in use, and mounting its image again would give the same filesystem, still without
+/// power.
 fn in_own_mount_namespace() {
     const DONE: &str = "KX_OWN_MOUNTS";
     if !rustix::process::geteuid().is_root() || std::env::var_os(DONE).is_some() {
@@ -441,6 +445,7 @@ fn in_own_mount_namespace() {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--"]);
+        command.args(["sh", "-ec", "mount --make-rshared /; exec \"$@\"", "sh"]);
         command
     };
     if unshare().arg("true").output().is_ok_and(|o| o.status.success())

@@ -117,7 +117,7 @@ pub fn resolver_hangs() {
             .unwrap();
         let bind = |file: &std::path::Path, over: &str| format!("mount --bind {} {over}", file.display());
         let script = format!(
-            "#!/bin/sh\nexec unshare --mount sh -c '{} && {} && exec {} \"$@\"' sh \"$@\"\n",
+            "#!/bin/sh\nexec unshare --mount --propagation slave sh -c '{} && {} && exec {} \"$@\"' sh \"$@\"\n",
             bind(&hosts, "/etc/hosts"),
             bind(&resolver, "/etc/resolv.conf"),
             place().mysqld.display()

@@ -5,7 +5,9 @@
 use mysql_plugin_tests::rig::worker::Book;
 use mysql_plugin_tests::rig::{Keyring, Kind, Volume, moment, rng, times};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A moment while a worker works is so long after its first changes, in microseconds.
 const LEAST: u64 = 500;
@@ -34,7 +36,8 @@ pub fn prove(lost: usize, cuts: usize) {
 /// Gives a volume its power back.
 pub fn restore(volume: &Volume) {
     volume.unmount();
-    volume.mount();
+    // While anything still has the filesystem in use, mounting it would give the one without power again.
+    volume.mount_when_free();
 }
 
 /// One copy.
@@ -80,4 +83,24 @@ pub fn cuts_of_mirrors() {
         assert!(first == second, "after fault {} the copies differ: {}", n + 1, book.story_of(""));
     }
     book.report("power cuts, mirrors on ext4 and xfs");
+}
+
+/// Power comes back although a namespace with mounts of its own was made meanwhile, as other tests make them.
+pub fn cut_beside_a_namespace() {
+    let volume = Volume::of(Kind::Ext4);
+    let keyring = Keyring::init(&volume);
+    let before = fs::read(&keyring.path).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "slave", "--", "sh", "-c", "echo made; read _"]);
+    let mut namespace = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut made = String::new();
+    BufReader::new(namespace.stdout.take().unwrap()).read_line(&mut made).unwrap();
+    assert_eq!(made, "made\n");
+    volume.cut_power();
+    assert!(fs::read(&keyring.path).is_err(), "it has no power");
+    restore(&volume);
+    assert!(fs::read(&keyring.path).unwrap() == before);
+    // It ends with its input.
+    drop(namespace.stdin.take());
+    namespace.wait().unwrap();
 }

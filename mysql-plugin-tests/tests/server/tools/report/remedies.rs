@@ -251,8 +251,11 @@ fn between_servers(reader: &mut Reader) {
 fn not_checked(reader: &mut Reader) {
     let unlock = reader.unlock();
     let datadir = reader.it.host.datadir();
-    let away = format!("unshare -m sh -ec 'mount -t tmpfs none \"{}\"; {{}}'", datadir.display());
-    let no_proc = "unshare -m sh -ec 'mount -t tmpfs none /proc; {}'";
+    let away = format!(
+        "unshare --mount --propagation slave sh -ec 'mount -t tmpfs none \"{}\"; {{}}'",
+        datadir.display()
+    );
+    let no_proc = "unshare --mount --propagation slave sh -ec 'mount -t tmpfs none /proc; {}'";
     for (words, way, with) in [
         ("skipped because of --no-files", "{}", format!("{unlock} --no-files")),
         ("no unlock secret was given", "{}", String::new()),
