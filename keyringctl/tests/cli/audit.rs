@@ -120,6 +120,61 @@ fn lines_stay_verifiable_after_a_renewal_which_needs_the_log() {
     assert!(code == 0 && !said.contains(" 0 by the hash"), "{said}");
 }
 
+/// Nothing keeps the key of the lines. Those that nothing covers are not accused, and not taken for right either.
+#[test]
+fn lines_from_before_a_renewal_without_the_log_are_not_accused() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let noted = fs::read_to_string(place.path("audit.log")).unwrap();
+    fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
+    let whole = fs::read_to_string(place.path("audit.log")).unwrap();
+    let count = whole.lines().count();
+    fs::copy(place.path("main.keyring"), place.path("backup.keyring")).unwrap();
+    fine(&place, &format!("rekey DIR/main.keyring {UNLOCK} --yes --without-audit-log {NO_SERVER}"));
+    let of = |text: &str| {
+        place.write("audit.log", text.as_bytes());
+        verify(&place, "")
+    };
+    let (code, said) = of(&noted);
+    assert!(code == 0 && said.contains("note     the data key was renewed after the line"), "{said}");
+    let (code, said) = of(&whole);
+    let unknown = format!("UNKNOWN  DIR/audit.log line {count}: this line (number {count}, of ");
+    assert!(code == 2 && said.contains(&unknown) && !said.contains("FAILED"), "{said}");
+    // A change of a line that the note covers is an error.
+    let (code, said) = of(&whole.replacen("slot_added", "slot_addee", 1));
+    assert!(code == 1 && said.contains("was changed"), "{said}");
+    // What is printed to do next: a backup has the key, and the next line covers the others.
+    let (_, said) = of(&whole);
+    let step = said.lines().find_map(|line| line.split_once("keyringctl audit verify ")).unwrap().1;
+    let step = step.replace("BACKUP --unlock SOURCE", &format!("DIR/backup.keyring {UNLOCK}"));
+    let by_backup = fine(&place, &format!("audit verify {step}"));
+    assert!(by_backup.contains(&format!("{count} checked by MAC")), "{by_backup}");
+    fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && said.contains("1 checked by MAC"), "{said}");
+}
+
+#[test]
+fn a_change_by_a_command_without_the_log_is_told() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && !said.contains("note  "), "{said}");
+    fine(&place, &format!("slot remove DIR/main.keyring 2 {UNLOCK} --yes {NO_SERVER}"));
+    for more in ["", "--without-secret"] {
+        let line = match more {
+            "" => format!("audit verify DIR/audit.log DIR/main.keyring {UNLOCK}"),
+            _ => format!("audit verify DIR/audit.log DIR/main.keyring {more}"),
+        };
+        let said = fine(&place, &line);
+        assert!(said.contains("1 after the line that it notes"), "{said}");
+    }
+    // The next change has a line.
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && !said.contains("after the line that it notes"), "{said}");
+}
+
 #[test]
 fn a_log_is_shown_by_time_event_and_key() {
     let place = place();

@@ -41,6 +41,16 @@ pub enum Trouble {
     EarlierLogNotGiven,
     /// The first file does not begin as every file of a log does: the lines before this one were removed from it.
     CutAtBeginning,
+    /// The lines have MACs of a key that is not known, and nothing that can be checked follows them: they were written before
+    /// the data key was renewed without this log, or by somebody else. With `detail`, the number of the noted line, the
+    /// keyring proves that it was renewed after that line.
+    NotCheckable,
+    /// The data key was renewed after the line that the keyring notes, and no line keeps the key from before. The noted line
+    /// and the hashes vouch for the lines up to it.
+    KeyNotKept,
+    /// The keyring was changed after the line that it notes (`count` times at most, up to the generation in `detail`), and no
+    /// line announces that: the log could not be written, or a program was not given it.
+    NotAnnounced,
     /// Earlier lines are in files that were not given.
     EarlierNotGiven,
     /// An interrupted write left an incomplete line.

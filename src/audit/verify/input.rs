@@ -16,6 +16,8 @@ pub struct Known {
     pub key: Option<AuditKey>,
     /// What the keyring notes.
     pub note: Option<LogNote>,
+    /// How many changes it has had.
+    pub generation: Option<u64>,
 }
 
 /// One physical line.

@@ -82,7 +82,7 @@ fn changed_by_chain(lines: &[Physical<'_>], statuses: &[Status], wrong: &mut Vec
     let mut changed = Vec::new();
     for index in 0..lines.len() {
         let Some((physical, read, status)) = line(index) else { continue };
-        if status == Status::Authentic {
+        if status.is_certain() {
             continue;
         }
         let before = index.checked_sub(1);
@@ -94,14 +94,14 @@ fn changed_by_chain(lines: &[Physical<'_>], statuses: &[Status], wrong: &mut Vec
         // What this one continues is not the line before it, and it is not the one that the next continues.
         let next_is_it = continues(index + 1) == Some(false)
             && before.is_none_or(|before| continues(before) != Some(false))
-            && line(index + 1).is_some_and(|(.., status)| status != Status::Authentic);
+            && line(index + 1).is_some_and(|(.., status)| !status.is_certain());
         let is_last_pair = index + 2 == lines.len();
-        let next_is_authentic = line(index + 1).is_some_and(|(.., status)| status == Status::Authentic);
-        if number || content && (!next_is_it || next_is_authentic) {
+        let next_is_certain = line(index + 1).is_some_and(|(.., status)| status.is_certain());
+        if number || content && (!next_is_it || next_is_certain) {
             let one_of_two = content
                 && !number
                 && is_last_pair
-                && !next_is_authentic
+                && !next_is_certain
                 && before.is_none_or(|b| continues(b) == Some(true));
             let trouble = if one_of_two { Trouble::ChangedOneOfTwo } else { Trouble::Changed };
             wrong.push(Finding { seqs: Some((read.seq, read.seq)), ..Finding::at(trouble, physical.place) });
@@ -129,7 +129,7 @@ fn in_order(trusted: &[Trusted<'_>], all: usize, wrong: &mut Vec<Finding>) {
             }
             Some(high) if high.line.seq + 1 == seq => {
                 let is_next = high.index + 1 == line.index;
-                let checked = [high.status, line.status].contains(&Status::Authentic);
+                let checked = high.status.is_certain() || line.status.is_certain();
                 if is_next && checked && line.line.prev != hash(high.bytes) {
                     wrong.push(Finding {
                         seqs: Some((seq, seq)),

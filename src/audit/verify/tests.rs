@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 use uuid::Uuid;
 
+mod renewed;
+
 const LOG: [u8; 16] = [7; 16];
 
 fn id() -> Uuid {
@@ -80,7 +82,12 @@ impl Made {
     fn known(&self) -> Known {
         let key = AuditKey::of(&DataKeys::generate(&id()).unwrap()).unwrap();
         let wrapped = key.wrap(&self.key, &id()).unwrap();
-        Known { keyring: Some(id()), key: key.unwrap_earlier(&wrapped, &id()), note: self.noted }
+        Known {
+            keyring: Some(id()),
+            key: key.unwrap_earlier(&wrapped, &id()),
+            note: self.noted,
+            generation: None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::order;
 use super::status::{self, Status};
 use crate::audit::event::EventKind;
 use crate::audit::line::{Line, hash};
-use crate::format::log_note::LOG_ID_LEN;
+use crate::format::log_note::{LOG_ID_LEN, LogNote};
 use uuid::Uuid;
 
 /// How the MAC of the lines was checked.
@@ -17,8 +17,8 @@ pub struct Counts {
     pub lines: usize,
     /// Lines whose MAC was verified.
     pub authentic: usize,
-    /// Lines that have no MAC, or one of another keyring or of a data key that is not known. The chain of hashes covers
-    /// them.
+    /// Lines that have no MAC, or one of another keyring or of a data key that is not known. The chain of hashes or the note
+    /// covers them.
     pub by_chain: usize,
 }
 
@@ -53,6 +53,11 @@ impl Verification {
     pub fn is_fine(&self) -> bool {
         self.findings.is_empty()
     }
+
+    /// Whether all that is wrong is that lines cannot be checked.
+    pub fn is_only_not_checkable(&self) -> bool {
+        !self.is_fine() && self.findings.iter().all(|finding| finding.trouble == Trouble::NotCheckable)
+    }
 }
 
 /// The files of one log: the number of their first line, and which file it is.
@@ -74,14 +79,20 @@ pub fn verify(files: &[Vec<u8>], known: &Known) -> (Vec<Verification>, Vec<usize
         }
     }
     let known_logs: Vec<_> = logs.iter().map(|(log, _)| *log).collect();
-    let mut all: Vec<_> = logs
+    let logs: Vec<_> = logs
         .into_iter()
         .map(|(log, mut segments)| {
             segments.sort_unstable();
             let order: Vec<usize> = segments.into_iter().map(|(_, index)| index).collect();
-            verify_log(log, &lines(files, &order), known, &known_logs)
+            (log, lines(files, &order))
         })
         .collect();
+    let all_lines = logs.iter().flat_map(|(_, lines)| lines).filter_map(|physical| physical.line.as_ref());
+    let earlier = status::earlier_keys(all_lines, known);
+    let verify = |(log, lines): &([u8; LOG_ID_LEN], Vec<Physical<'_>>)| {
+        verify_log(*log, lines, &status::statuses(log, lines, known, &earlier), known, &known_logs)
+    };
+    let mut all: Vec<_> = logs.iter().map(verify).collect();
     // A keyring that notes another log has no lines in these.
     if let (Some(note), false) =
         (known.note, known_logs.iter().any(|log| known.note.is_some_and(|n| n.log == *log)))
@@ -126,23 +137,26 @@ fn lines<'a>(files: &'a [Vec<u8>], order: &[usize]) -> Vec<Physical<'a>> {
 fn verify_log(
     log: [u8; LOG_ID_LEN],
     lines: &[Physical<'_>],
+    statuses: &[Status],
     known: &Known,
     given: &[[u8; LOG_ID_LEN]],
 ) -> Verification {
-    let statuses = status::statuses(&log, lines, known);
     let count = |wanted: Status| statuses.iter().filter(|status| **status == wanted).count();
-    let counts =
-        Counts { lines: lines.len(), authentic: count(Status::Authentic), by_chain: count(Status::ByChain) };
-    let (mut findings, mut remarks) = order::findings(lines, &statuses);
+    let counts = Counts {
+        lines: lines.len(),
+        authentic: count(Status::Authentic),
+        by_chain: count(Status::ByChain) + count(Status::ByNote),
+    };
+    let (mut findings, mut remarks) = order::findings(lines, statuses);
     let trusted =
-        || lines.iter().zip(&statuses).filter(|(_, status)| status.is_trusted()).map(|(line, _)| line);
+        || lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted()).map(|(line, _)| line);
     let bound = |line: &Line| Bound { seq: line.seq, time: line.text("time").unwrap_or_default().to_owned() };
     let parsed = || trusted().filter_map(|line| line.line.as_ref());
     let range = parsed().min_by_key(|line| line.seq).zip(parsed().max_by_key(|line| line.seq));
     let last = range.map(|(_, last)| last.seq);
     let note = known.note.filter(|note| note.log == log);
     if let Some(note) = note {
-        let noted = lines.iter().zip(&statuses).find(|(line, status)| {
+        let noted = lines.iter().zip(statuses).find(|(line, status)| {
             status.is_trusted() && line.line.as_ref().is_some_and(|l| l.seq == note.seq)
         });
         match noted {
@@ -165,6 +179,10 @@ fn verify_log(
             }
         }
     }
+    let is_renewed = count(Status::ByNote) > 0;
+    findings.extend(not_checkable(lines, statuses, note.filter(|_| is_renewed)));
+    remarks.extend(note.filter(|_| is_renewed).map(|note| Finding::of_note(Trouble::KeyNotKept, note)));
+    remarks.extend(not_announced(lines, statuses, known, note));
     if let Some((first, _)) = range {
         let place = trusted()
             .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
@@ -191,7 +209,7 @@ fn verify_log(
             });
         }
     }
-    remarks.extend(order::unconfirmed(lines, &statuses, note));
+    remarks.extend(order::unconfirmed(lines, statuses, note));
     Verification {
         log,
         counts,
@@ -200,4 +218,50 @@ fn verify_log(
         findings,
         remarks,
     }
+}
+
+/// The lines that cannot be checked, as one finding. `noted` is the line after which the data key was renewed, if the
+/// keyring proves it.
+fn not_checkable(lines: &[Physical<'_>], statuses: &[Status], noted: Option<LogNote>) -> Option<Finding> {
+    let of_status = lines.iter().zip(statuses).filter(|(_, status)| **status == Status::NotCheckable);
+    let found: Vec<_> =
+        of_status.filter_map(|(physical, _)| Some((physical.place, physical.line.as_ref()?))).collect();
+    let ((place, first), (_, last)) = (found.first()?, found.last()?);
+    let time = |line: &Line| line.text("time").map(str::to_owned);
+    Some(Finding {
+        seqs: Some((first.seq, last.seq)),
+        count: Some(found.len() as u64),
+        times: (time(first), time(last).filter(|_| found.len() > 1)),
+        detail: noted.map(|note| note.seq.to_string()),
+        ..Finding::at(Trouble::NotCheckable, *place)
+    })
+}
+
+/// Changes of the keyring after the line that it notes. Every change is announced with the generation that it makes.
+fn not_announced(
+    lines: &[Physical<'_>],
+    statuses: &[Status],
+    known: &Known,
+    note: Option<LogNote>,
+) -> Option<Finding> {
+    let (note, present) = (note?, known.generation?);
+    let trusted = || {
+        let trusted = lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted());
+        trusted.filter_map(|(physical, _)| Some((physical, physical.line.as_ref()?)))
+    };
+    let is_noted = |physical: &Physical<'_>, line: &Line| line.note(physical.bytes) == note;
+    let noted = trusted().find_map(|(physical, line)| is_noted(physical, line).then_some(line))?;
+    let since = present.checked_sub(noted.number("generation")?).filter(|changes| *changes > 0)?;
+    // The program that announced it may have ended before the keyring noted it.
+    let announces = |line: &Line| {
+        line.seq > note.seq
+            && line.keyring() == known.keyring
+            && line.number("generation") == Some(present)
+            && EventKind::all().any(|kind| kind.is_change() && Some(kind.name()) == line.text("event"))
+    };
+    if trusted().any(|(_, line)| announces(line)) {
+        return None;
+    }
+    let detail = Some(present.to_string());
+    Some(Finding { count: Some(since), detail, ..Finding::of_note(Trouble::NotAnnounced, note) })
 }

@@ -2,11 +2,12 @@
 //! `keyringctl audit`: reads and verifies the audit log.
 
 mod of_log;
-pub(super) mod read;
+mod read;
 mod show;
-pub(super) mod verify;
+mod verify;
+pub(super) mod words;
 
-pub(super) use of_log::of_log;
+pub(super) use of_log::{known, of_log};
 
 use super::output::Output;
 use super::verdict::Verdict;

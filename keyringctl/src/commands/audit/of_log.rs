@@ -2,19 +2,35 @@
 //! Verifies the log of a server for other commands.
 
 use super::read;
-use super::verify::text;
+use super::words::text;
 use crate::error::Result;
 use keyring_external::audit::verify::{Finding, Known, Trouble, Verification, verify};
+use keyring_external::keyring::Keyring;
 use std::path::{Path, PathBuf};
 
 /// What was found out about a log with all its files.
 pub(in crate::commands) struct VerifiedLog {
     /// Its files: the present one, and those that a rotation has renamed. None if there is no log.
     pub files: Vec<PathBuf>,
+    /// What is in each of them.
+    pub contents: Vec<Vec<u8>>,
     /// One for each log that the files belong to.
     pub logs: Vec<Verification>,
     /// The files without any line of a log, as indices.
     pub unreadable: Vec<usize>,
+}
+
+/// What a log is compared with: an open keyring.
+///
+/// # Errors
+/// No memory.
+pub(in crate::commands) fn known(keyring: &Keyring) -> Result<Known> {
+    Ok(Known {
+        keyring: Some(keyring.id()),
+        key: Some(keyring.audit_key()?),
+        note: keyring.log_note(),
+        generation: Some(keyring.status().generation),
+    })
 }
 
 /// Verifies the log at a path with the files beside it that a rotation has renamed. Reads them again before it says that
@@ -23,20 +39,33 @@ pub(in crate::commands) struct VerifiedLog {
 /// # Errors
 /// A file cannot be read.
 pub(in crate::commands) fn of_log(log: &Path, known: &Known) -> Result<VerifiedLog> {
-    let first = look(log, known);
-    if first.as_ref().is_ok_and(VerifiedLog::is_fine) { first } else { look(log, known) }
+    let look = || of_files(read::with_segments(log)?, known);
+    let first = look();
+    // Between a rename and the next line, no file of the log may have been there.
+    let is_fine = |found: &VerifiedLog| found.is_fine() && (known.note.is_none() || !found.logs.is_empty());
+    if first.as_ref().is_ok_and(is_fine) { first } else { look() }
 }
 
-fn look(log: &Path, known: &Known) -> Result<VerifiedLog> {
-    let files = read::with_segments(log)?;
+/// Verifies the log with these files.
+///
+/// # Errors
+/// A file cannot be read.
+pub(super) fn of_files(files: Vec<PathBuf>, known: &Known) -> Result<VerifiedLog> {
     let contents = files.iter().map(|path| read::file(path)).collect::<Result<Vec<_>>>()?;
     let (logs, unreadable) = verify(&contents, known);
-    Ok(VerifiedLog { files, logs, unreadable })
+    Ok(VerifiedLog { files, contents, logs, unreadable })
 }
 
 impl VerifiedLog {
     fn is_fine(&self) -> bool {
         self.unreadable.is_empty() && self.logs.iter().all(Verification::is_fine)
+    }
+
+    /// Says that the keyring was changed without the log, if it was.
+    pub(in crate::commands) fn not_announced(&self) -> Option<String> {
+        let remarks = self.logs.iter().flat_map(|log| &log.remarks);
+        let of_this = remarks.filter(|remark| remark.trouble == Trouble::NotAnnounced);
+        of_this.map(|remark| text(remark, &self.files)).next()
     }
 
     /// What is wrong, with the sentence that says so.

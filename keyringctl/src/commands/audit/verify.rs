@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl audit verify`.
 
-use super::read;
+use super::of_log::{VerifiedLog, known, of_files, of_log};
+use super::words::{document, next_steps, shown, text};
 use crate::commands::copies::{self, Purpose};
 use crate::commands::output::{Output, counted};
 use crate::commands::store_places::store_places;
@@ -9,11 +10,11 @@ use crate::commands::verdict::Verdict;
 use crate::commands::{audit_trail, secret};
 use crate::error::{Error, Result};
 use crate::show::Shown;
-use keyring_external::audit::verify::{Finding, Known, Trouble, Verification, verify};
+use keyring_external::audit::verify::{Known, Trouble, Verification};
 use keyring_external::config::is_remote;
 use keyring_external::format::header::MAGIC;
 use keyring_external::keyring::inspect;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ use uuid::Uuid;
 /// their own.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, or the keyring was refused, 2 a file could not be read, or wrong arguments."
+    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, or the keyring was refused, 2 a file could not be read, nothing else is wrong but lines could not be checked, or wrong arguments."
 )]
 pub(super) struct Args {
     /// File of the log, or the keyring (repeatable) [default: those of the server on this host]
@@ -52,26 +53,27 @@ struct Opened {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let (keyrings, mut files): (Vec<_>, Vec<_>) =
-        args.files.iter().cloned().partition(|path| is_keyring(path));
+    let (keyrings, files): (Vec<_>, Vec<_>) = args.files.iter().cloned().partition(|path| is_keyring(path));
     let ([] | [_]) = &keyrings[..] else {
         return Err(Error::Usage("name one keyring; its other copies with --mirror".to_owned()));
     };
     let opened = args.open(keyrings.first(), !files.is_empty())?;
-    if files.is_empty() {
+    let found = if files.is_empty() {
         let log = audit_trail::path().ok_or_else(|| {
             Error::Usage(
                 "no audit log is configured for the server on this host. Name the files of the log, or --audit-log FILE"
                     .to_owned(),
             )
         })?;
-        files = read::with_segments(&log)?;
-        if files.is_empty() {
+        let found = of_log(&log, &opened.known)?;
+        if found.files.is_empty() {
             return Err(Error::Usage(format!("there is no audit log at {}", log.shown())));
         }
-    }
-    let contents = files.iter().map(|path| read::file(path)).collect::<Result<Vec<_>>>()?;
-    let (logs, unreadable) = verify(&contents, &opened.known);
+        found
+    } else {
+        of_files(files, &opened.known)?
+    };
+    let VerifiedLog { files, logs, unreadable, .. } = found;
     let mut fine = !logs.is_empty();
     for index in &unreadable {
         fine = false;
@@ -91,10 +93,34 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "unreadable": unreadable.iter().map(|index| files.get(*index).map(|path| path.exact())).collect::<Vec<_>>(),
         "fine": fine,
     });
-    out.line(if fine { "OK" } else { "FAILED" });
+    let is_not_checkable =
+        |log: &Verification| log.findings.iter().any(|finding| finding.trouble == Trouble::NotCheckable);
+    let some_not_checkable = logs.iter().any(is_not_checkable);
+    // Whatever else is wrong comes first.
+    let only_not_checkable = some_not_checkable
+        && unreadable.is_empty()
+        && logs.iter().all(|log| log.is_fine() || log.is_only_not_checkable());
+    out.line(match (fine, only_not_checkable) {
+        (true, _) => "OK",
+        (false, true) => "NOT CHECKED",
+        (false, false) => "FAILED",
+    });
+    if some_not_checkable {
+        // A line that covers a log which somebody has changed would only make that look right.
+        next_steps(&files)
+            .iter()
+            .take(if only_not_checkable { 2 } else { 1 })
+            .for_each(|step| out.line(step));
+    }
     out.document(&document);
-    Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+    match (fine, only_not_checkable) {
+        (true, _) => Ok(Verdict::Fine),
+        (false, true) => Err(Error::Usage(NOT_CHECKABLE.to_owned())),
+        (false, false) => Ok(Verdict::NotFine),
+    }
 }
+
+const NOT_CHECKABLE: &str = "lines of the audit log cannot be checked, because no key for them is known";
 
 impl Args {
     /// Opens the keyring, unless there is none to compare with, or only claims are wanted.
@@ -109,16 +135,15 @@ impl Args {
         if self.without_secret {
             let claims = inspect(&store_places(), copies.first())?;
             let note = claims.commit.and_then(|commit| commit.note);
+            let generation = claims.commit.map(|commit| commit.generation);
             return Ok(Opened {
-                known: Known { keyring: Some(claims.header.id), key: None, note },
+                known: Known { keyring: Some(claims.header.id), key: None, note, generation },
                 keyring: first,
             });
         }
         // The log that is verified gets no line of this.
         let (keyring, _) = copies.open()?;
-        let key = Some(keyring.audit_key()?);
-        let known = Known { keyring: Some(keyring.id()), key, note: keyring.log_note() };
-        Ok(Opened { known, keyring: first })
+        Ok(Opened { known: known(&keyring)?, keyring: first })
     }
 }
 
@@ -127,10 +152,6 @@ fn is_keyring(path: &Path) -> bool {
     let mut begin = Vec::new();
     let mut read = || File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin);
     is_remote(path) || read().is_ok() && begin == MAGIC
-}
-
-fn shown(files: &[PathBuf], index: usize) -> String {
-    files.get(index).map(|path| path.shown()).unwrap_or_default()
 }
 
 fn tell(log: &Verification, files: &[PathBuf], opened: &Opened, out: &mut Output) {
@@ -165,103 +186,10 @@ fn tell(log: &Verification, files: &[PathBuf], opened: &Opened, out: &mut Output
         }
     }
     for finding in &log.findings {
-        out.line(format_args!("FAILED   {}", text(finding, files)));
+        let level = if finding.trouble == Trouble::NotCheckable { "UNKNOWN " } else { "FAILED  " };
+        out.line(format_args!("{level} {}", text(finding, files)));
     }
     for remark in &log.remarks {
         out.line(format_args!("note     {}", text(remark, files)));
     }
-}
-
-/// A finding in words.
-pub(in crate::commands) fn text(finding: &Finding, files: &[PathBuf]) -> String {
-    let place = finding.place.map(|place| format!("{} line {}", shown(files, place.file), place.line));
-    let place = place.unwrap_or_default();
-    let seqs = match finding.seqs {
-        Some((first, last)) if first == last => format!("number {first}"),
-        Some((first, last)) => format!("numbers {first} to {last}"),
-        None => String::new(),
-    };
-    let times = match &finding.times {
-        (Some(from), Some(to)) => format!(", between {from} and {to}"),
-        (Some(at), None) => format!(", of {at}"),
-        _ => String::new(),
-    };
-    let detail = finding.detail.as_deref().unwrap_or_default();
-    match finding.trouble {
-        Trouble::Changed => {
-            format!("{place}: the line was changed, or was written by somebody without the key")
-        }
-        Trouble::ChangedOneOfTwo => format!("{place}: this line or the next one was changed"),
-        Trouble::Contradicts => format!("{place}: the line ({seqs}) does not continue the line before it"),
-        Trouble::Missing => match finding.count {
-            Some(count) => {
-                format!("{place}: before it, {count} of the lines with the {seqs} are missing{times}")
-            }
-            None => format!("{place}: before it, lines are missing: {seqs}{times}"),
-        },
-        Trouble::Moved => format!("{place}: the line ({seqs}) stands after a later one"),
-        Trouble::Repeated => format!("{place}: the line ({seqs}) is there a second time"),
-        Trouble::Incomplete => {
-            format!(
-                "{place}: the line is incomplete: it was cut, or its writing was interrupted and no line followed"
-            )
-        }
-        Trouble::CutAtEnd => format!("lines are missing at the end: {seqs}, which the keyring notes"),
-        Trouble::DiffersFromNote => {
-            format!("{place}: the line ({seqs}) is not the one that the keyring notes")
-        }
-        Trouble::NotedLogNotGiven => {
-            format!("the keyring notes a line ({seqs}) of another log, which is not among the files")
-        }
-        Trouble::EarlierLogNotGiven => format!(
-            "{place}: this log began when the keyring already noted a line of the log {detail}, which is not among the \
-             files. If that was the log of another server, give its files too; otherwise it was removed"
-        ),
-        Trouble::CutAtBeginning => format!(
-            "{place}: before it, lines are missing: {seqs}. A file of the log begins with segment_started, so they were \
-             removed from this one"
-        ),
-        Trouble::EarlierNotGiven => format!("earlier lines ({seqs}) are in files that were not given"),
-        Trouble::Interrupted => {
-            format!("{place}: an incomplete line of an interrupted write; the next line says so")
-        }
-        Trouble::Unwritten => format!(
-            "{place}: before it, {} could not be written{times}",
-            counted(finding.count.unwrap_or_default() as usize, "line")
-        ),
-        Trouble::Unconfirmed => format!(
-            "{place}: the change ({detail}, {seqs}{times}) was announced, and nothing confirms that it was made: the \
-             program ended meanwhile. keyringctl list shows what the keyring holds"
-        ),
-    }
-}
-
-/// The result of one log as JSON.
-pub(in crate::commands) fn document(log: &Verification, files: &[PathBuf]) -> Value {
-    let bound =
-        |bound: &keyring_external::audit::verify::Bound| json!({ "number": bound.seq, "time": bound.time });
-    let finding = |finding: &Finding| {
-        json!({
-            "trouble": finding.trouble,
-            "file": finding.place.and_then(|place| files.get(place.file)).map(|path| path.exact()),
-            "line": finding.place.map(|place| place.line),
-            "first": finding.seqs.map(|(first, _)| first),
-            "last": finding.seqs.map(|(_, last)| last),
-            "count": finding.count,
-            "from": finding.times.0,
-            "until": finding.times.1,
-            "message": text(finding, files),
-        })
-    };
-    json!({
-        "log": Uuid::from_bytes(log.log).to_string(),
-        "lines": log.counts.lines,
-        "by_mac": log.counts.authentic,
-        "by_hash": log.counts.by_chain,
-        "first": log.range.as_ref().map(|(first, _)| bound(first)),
-        "last": log.range.as_ref().map(|(_, last)| bound(last)),
-        "compared_with_note": log.compared_with_note,
-        "findings": log.findings.iter().map(finding).collect::<Vec<_>>(),
-        "remarks": log.remarks.iter().map(finding).collect::<Vec<_>>(),
-    })
 }

@@ -4,7 +4,8 @@
 use super::finding::Findings;
 use super::host_view::HostView;
 use super::permission::may_write;
-use crate::commands::audit::of_log;
+use crate::commands::audit::words::next_steps;
+use crate::commands::audit::{self, of_log};
 use crate::commands::audit_trail;
 use crate::commands::content::Content;
 use crate::commands::output::counted;
@@ -41,19 +42,14 @@ pub(super) fn check(view: &HostView<'_>, newest: Option<&Content>, found: &mut F
 
 /// What the log is compared with.
 fn known(newest: &Content) -> Known {
-    match &newest.keyring {
-        Some(keyring) => Known {
-            keyring: Some(keyring.id()),
-            // Without memory for it, only the hashes are checked.
-            key: keyring.audit_key().ok(),
-            note: keyring.log_note(),
-        },
-        None => Known {
-            keyring: Some(newest.claims.header.id),
-            key: None,
-            note: newest.claims.commit.and_then(|commit| commit.note),
-        },
-    }
+    let claimed = || Known {
+        keyring: Some(newest.claims.header.id),
+        key: None,
+        note: newest.claims.commit.and_then(|commit| commit.note),
+        generation: newest.claims.commit.map(|commit| commit.generation),
+    };
+    // Without memory for the key, only the hashes are checked.
+    newest.keyring.as_ref().and_then(|keyring| audit::known(keyring).ok()).unwrap_or_else(claimed)
 }
 
 /// Writes to the log that this command unlocked the keyring.
@@ -111,6 +107,8 @@ fn check_lines(view: &HostView<'_>, log: &Path, known: &Known, found: &mut Findi
     let is_other =
         |trouble: &Trouble| matches!(trouble, Trouble::NotedLogNotGiven | Trouble::EarlierLogNotGiven);
     let (other, touched): (Vec<_>, Vec<_>) = verified.findings().partition(|(trouble, _)| is_other(trouble));
+    let (unknown, touched): (Vec<_>, Vec<_>) =
+        touched.into_iter().partition(|(trouble, _)| *trouble == Trouble::NotCheckable);
     if let Some((_, first)) = touched.first() {
         let more = match touched.len() {
             1 => String::new(),
@@ -127,6 +125,20 @@ fn check_lines(view: &HostView<'_>, log: &Path, known: &Known, found: &mut Findi
                 format!("then put the files of the log back from a backup: {shown}, and those that begin with its name"),
                 "or, if there is none and this is known: keyringctl doctor --ignore audit-log".to_owned(),
             ],
+        );
+    }
+    if let Some(what) = verified.not_announced() {
+        let why = "If you know of this change, there is nothing to do. Otherwise find out who can unlock the keyring.";
+        found.note(CHECK, format!("the audit log {shown}: {what}"), why);
+    }
+    if let (Some((_, first)), true) = (unknown.first(), touched.is_empty()) {
+        let why = "Nothing proves that these lines are those that were written.";
+        found.warning(
+            CHECK,
+            log,
+            format!("the audit log {shown}: {first}"),
+            why,
+            &next_steps(&verified.files),
         );
     }
     if let Some((_, first)) = other.first() {

@@ -6,13 +6,13 @@ mod lines;
 pub(super) use lines::{DestroyedKey, EventLines, LogLine};
 
 use super::known::{ELSEWHERE, Known};
-use crate::commands::audit::{read, verify};
+use crate::commands::audit::{known, of_log, words};
 use crate::commands::audit_of_server;
 use crate::commands::audit_trail::{self, OfServer};
 use crate::error::Result;
 use crate::server::{ServerKeyring, Session, audit_failures};
 use crate::show::Shown;
-use keyring_external::audit::verify::{Known as Compared, Trouble, Verification, verify as verify_files};
+use keyring_external::audit::verify::{Trouble, Verification};
 use keyring_external::config::{AuditConfig, Forward};
 use keyring_external::keyring::Keyring;
 use lines::Lines;
@@ -115,11 +115,7 @@ impl AuditFacts {
             events: Vec::new(),
             destroyed: Vec::new(),
         };
-        let mut read = facts.read(keyring);
-        if read.is_err() || !facts.faults().is_empty() {
-            // Meanwhile, a line may have been written, or a file renamed.
-            read = facts.read(keyring);
-        }
+        let read = facts.read(keyring);
         // The lines that were verified have none of this.
         audit_trail::attach(keyring);
         Ok(read.map(|()| facts).into())
@@ -127,17 +123,14 @@ impl AuditFacts {
 
     fn read(&mut self, keyring: &Keyring) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        self.files = read::with_segments(file)?;
-        let contents = self.files.iter().map(|file| read::file(file)).collect::<Result<Vec<_>>>()?;
-        let key = Some(keyring.audit_key()?);
-        let known = Compared { keyring: Some(keyring.id()), key, note: keyring.log_note() };
-        let (logs, unreadable) = verify_files(&contents, &known);
-        let lines = Lines::of(&contents, &logs);
+        let found = of_log(file, &known(keyring)?)?;
+        let lines = Lines::of(&found.contents, &found.logs);
         self.events = lines.events();
         self.destroyed = lines.destroyed();
-        self.unreadable = unreadable.into_iter().filter_map(|index| self.files.get(index)).cloned().collect();
-        let files = &self.files;
-        self.logs = logs.into_iter().map(|log| VerifiedLog::new(log, files)).collect();
+        self.unreadable =
+            found.unreadable.iter().filter_map(|index| found.files.get(*index)).cloned().collect();
+        self.logs = found.logs.into_iter().map(|log| VerifiedLog::new(log, &found.files)).collect();
+        self.files = found.files;
         Ok(())
     }
 
@@ -161,10 +154,18 @@ impl AuditFacts {
     /// Whether all that is wrong is that the keyring notes, or noted, a line of another log. Several servers with one keyring
     /// have a log each.
     pub(super) fn lacks_only_another_log(&self) -> bool {
-        let of_others = [Trouble::NotedLogNotGiven, Trouble::EarlierLogNotGiven];
+        self.has_only(&[Trouble::NotedLogNotGiven, Trouble::EarlierLogNotGiven])
+    }
+
+    /// Whether all that is wrong is that lines cannot be checked.
+    pub(super) fn has_only_not_checkable(&self) -> bool {
+        self.has_only(&[Trouble::NotCheckable])
+    }
+
+    fn has_only(&self, troubles: &[Trouble]) -> bool {
         let found = self.logs.iter().flat_map(|log| &log.checked.findings);
-        let of_others = found.filter(|finding| of_others.contains(&finding.trouble)).count();
-        of_others > 0 && of_others == self.faults().len()
+        let of_these = found.filter(|finding| troubles.contains(&finding.trouble)).count();
+        of_these > 0 && of_these == self.faults().len()
     }
 
     /// When the first line of it was written; `None` if there is none.
@@ -187,11 +188,11 @@ impl AuditFacts {
 
 impl VerifiedLog {
     pub(super) fn new(checked: Verification, files: &[PathBuf]) -> VerifiedLog {
-        let words = |all: &[_]| all.iter().map(|finding| verify::text(finding, files)).collect();
+        let told = |all: &[_]| all.iter().map(|finding| words::text(finding, files)).collect();
         VerifiedLog {
-            document: verify::document(&checked, files),
-            findings: words(&checked.findings),
-            remarks: words(&checked.remarks),
+            document: words::document(&checked, files),
+            findings: told(&checked.findings),
+            remarks: told(&checked.remarks),
             checked,
         }
     }

@@ -2,6 +2,7 @@
 //! The rules for the audit log.
 
 use super::data::names;
+use crate::commands::audit::words::next_steps;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
 use crate::server::LoadedAs;
@@ -29,6 +30,10 @@ pub(super) fn audit(facts: &Facts, found: &mut Findings) {
             "if no other server uses this keyring, find out who removed the log".to_owned(),
         ];
         found.add(FindingLevel::Warning, CHECK, what, why, &fix);
+    } else if audit.has_only_not_checkable() {
+        let what = format!("lines of the audit log cannot be checked: {told}");
+        let why = "Nothing proves that these lines are those that were written.";
+        found.add(FindingLevel::Warning, CHECK, what, why, &next_steps(&audit.files));
     } else if !faults.is_empty() {
         let what = format!("the audit log is not as it was written: {told}");
         let why = "Somebody, or a fault of the disk, changed or removed what was recorded.";

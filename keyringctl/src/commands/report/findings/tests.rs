@@ -19,7 +19,10 @@ use crate::commands::report::measure::NO_FILES;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use crate::commands::report::transit::HIDDEN;
 use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
-use made::{administrator, audit, certificate, drills, link, of_access, of_another_log, secure_file_priv};
+use made::{
+    administrator, audit, certificate, drills, link, not_checkable, of_access, of_another_log,
+    secure_file_priv,
+};
 use uuid::Uuid;
 
 const DAY: u64 = 86_400;
@@ -118,12 +121,13 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 36] = [
+const WARNINGS: [Rule; 37] = [
     ("audit-log", |f| {
         audit(f).logs.clear();
         audit(f).note = None;
     }),
     ("audit-log", |f| of_another_log(audit(f))),
+    ("audit-log", |f| not_checkable(audit(f))),
     ("audit-log", |f| audit(f).failures = Some(2)),
     ("audit-log", |f| audit(f).file = None),
     ("audit-log", |f| {

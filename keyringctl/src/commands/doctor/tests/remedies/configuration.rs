@@ -2,10 +2,10 @@
 //! Fixes of what makes mysqld load the keyring, and of what other keyrings left.
 
 use super::*;
-use keyring_external::audit::{AuditLog, Reports, Settings};
+use keyring_external::audit::{AuditLog, Event, EventKind, Reports, Settings};
 use keyring_external::config::Forward;
 use keyring_external::key::{KeyType, NameRef};
-use keyring_external::keyring::load_beside_others;
+use keyring_external::keyring::{Keyring, load_beside_others};
 
 pub(super) fn follow(all: &mut Followed) {
     manifests(all);
@@ -241,12 +241,15 @@ fn audit_log(all: &mut Followed) {
 
 const LOG: &str = "var/log/mysql/audit.log";
 
-/// Stores a key, which is announced in the log and noted in both copies.
-fn store_with_log(guest: &Guest, id: &str) {
+fn opened(guest: &Guest) -> Keyring {
     let places = crate::commands::store_places::store_places();
     let source = guest.source();
     let paths = [guest.at(KEYRING), guest.at(MIRROR)];
-    let keyring = load_beside_others(&places, &paths, 2, "the secret", || source.read(), |_, _| {}).unwrap();
+    load_beside_others(&places, &paths, 2, "the secret", || source.read(), |_, _| {}).unwrap()
+}
+
+fn opened_with_log(guest: &Guest) -> Keyring {
+    let keyring = opened(guest);
     let settings = Settings {
         path: guest.at(LOG),
         forward: Forward::No,
@@ -256,8 +259,13 @@ fn store_with_log(guest: &Guest, id: &str) {
     };
     let reports = Reports { failing: |why| panic!("{why}"), recovered: |_| {} };
     keyring.audit_to(Arc::new(AuditLog::new(settings, reports)));
+    keyring
+}
+
+/// Stores a key, which is announced in the log and noted in both copies.
+fn store_with_log(guest: &Guest, id: &str) {
     let name = NameRef::new(id.as_bytes(), b"").unwrap();
-    keyring.store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
+    opened_with_log(guest).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
 }
 
 fn with_log() -> Guest {
@@ -310,6 +318,14 @@ fn lines_of_the_audit_log(all: &mut Followed) {
         |guest: &Guest| fs::rename(guest.at("var/log/mysql/audit.log.old"), guest.at("var/other")).unwrap();
     guest.write("var/log/mysql/audit.log.old", "text\n");
     all.fix(&guest, "audit-log", "no line of an audit log is in", 0, &away);
+    // The data key was renewed without the log, which has a line after the noted one.
+    let guest = with_log();
+    let line = |guest: &Guest| opened_with_log(guest).record(&Event::new(EventKind::Opened));
+    line(&guest);
+    let keyring = opened(&guest);
+    keyring.allow_rekey_without_audit_log();
+    keyring.rekey(&[], false).unwrap();
+    all.fix(&guest, "audit-log", "this line (number 5, of ", 0, &line);
     // The setting was removed.
     let guest = with_log();
     replace(&guest, CNF, "\"audit_log\": \"/var/log/mysql/audit.log\", ", "");

@@ -80,9 +80,17 @@ pub(super) fn audit(facts: &mut Facts) -> &mut AuditFacts {
 
 /// The keyring notes a line of a log that was not given.
 pub(super) fn of_another_log(audit: &mut AuditFacts) {
-    let trouble = Trouble::NotedLogNotGiven;
+    found(audit, Trouble::NotedLogNotGiven, "the keyring notes a line (number 1) of another log");
+}
+
+/// The data key was renewed without the log.
+pub(super) fn not_checkable(audit: &mut AuditFacts) {
+    found(audit, Trouble::NotCheckable, "/v/audit.log line 3: this line (number 3) cannot be checked");
+}
+
+fn found(audit: &mut AuditFacts, trouble: Trouble, text: &str) {
     let (seqs, times) = (Some((1, 1)), (None, None));
-    audit.logs[0].findings.push("the keyring notes a line (number 1) of another log".to_owned());
+    audit.logs[0].findings.push(text.to_owned());
     audit.logs[0].checked.findings.push(Finding {
         trouble,
         place: None,
