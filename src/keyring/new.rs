@@ -2,7 +2,7 @@
 //! A keyring that is not on disk yet.
 
 use super::clock::now;
-use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal_recovery};
+use super::sealing::{RECOVERY_NAME, custodians_name, seal, seal_custodians, seal_recovery};
 use crate::custodians::{Custodians, Share};
 use crate::error::Result;
 use crate::format::FormatError;
@@ -61,7 +61,8 @@ impl NewKeyring {
     /// No memory or randomness.
     pub fn add_custodians(&mut self, custodians: Custodians) -> Result<Vec<Share>> {
         let (secret, shares) = Share::split(custodians, &self.header.id)?;
-        let slot = seal_custodians(custodians, &secret, CUSTODIANS_NAME, &self.keys, &self.header.id)?;
+        let name = custodians_name(&shares);
+        let slot = seal_custodians(custodians, &secret, &name, &self.keys, &self.header.id)?;
         self.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(shares)
     }

@@ -2,7 +2,7 @@
 //! Creates unlock slots: for the secret of an unlock source, for a new recovery key, and for custodians.
 
 use super::clock::now;
-use crate::custodians::Custodians;
+use crate::custodians::{Custodians, Share};
 use crate::error::{Failure, Result};
 use crate::format::FormatError;
 use crate::format::cost::Cost;
@@ -17,8 +17,11 @@ pub const MIN_PASSPHRASE: usize = 8;
 /// Name of the slot for a recovery key, unless another one is given.
 pub(super) const RECOVERY_NAME: &str = "recovery key";
 
-/// Name of the slot for custodians, unless another one is given.
-pub(super) const CUSTODIANS_NAME: &str = "custodians";
+/// Name of the slot for the custodians with these shares, unless another one is given: the set, which their pages name too.
+/// Nothing else in the slot tells which shares belong to it.
+pub(super) fn custodians_name(shares: &[Share]) -> String {
+    format!("set {}", shares.first().map(Share::set).unwrap_or_default())
+}
 
 /// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase
 /// and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32 bytes.

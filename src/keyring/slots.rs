@@ -2,7 +2,7 @@
 //! Adds, changes and removes unlock slots, and renews the data key, on all copies at once. A server that uses
 //! the keyring keeps running.
 
-use super::sealing::{CUSTODIANS_NAME, RECOVERY_NAME, seal, seal_custodians, seal_recovery};
+use super::sealing::{RECOVERY_NAME, custodians_name, seal, seal_custodians, seal_recovery};
 use super::shared::Keyring;
 use super::until::Until;
 use super::writer::Writer;
@@ -176,7 +176,7 @@ impl Keyring {
         Ok((number, key))
     }
 
-    /// Adds a slot for custodians, called "custodians" unless `name` is given. Returns its number and the shares.
+    /// Adds a slot for custodians, called "set" and that of the shares unless `name` is given. Returns its number and the shares.
     ///
     /// # Errors
     /// [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
@@ -186,10 +186,10 @@ impl Keyring {
         name: Option<&str>,
     ) -> Result<(usize, Vec<Share>)> {
         let (secret, shares) = Share::split(custodians, &self.id)?;
-        let name = name.unwrap_or(CUSTODIANS_NAME);
+        let name = name.map_or_else(|| custodians_name(&shares), str::to_owned);
         let number = self.change_slots(
             EventKind::SlotAdded,
-            |current| seal_custodians(custodians, &secret, name, current.keys, current.id),
+            |current| seal_custodians(custodians, &secret, &name, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
         Ok((number, shares))

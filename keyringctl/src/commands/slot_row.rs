@@ -22,6 +22,9 @@ pub(super) struct SlotRow {
     /// How many custodians have a share.
     #[serde(skip_serializing_if = "Option::is_none")]
     shares: Option<u8>,
+    /// The set of their shares, if the slot has the name that it gets without another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
     /// Whether the last renewal of the data key used its public key instead of its secret.
@@ -40,6 +43,7 @@ impl From<(usize, &Slot)> for SlotRow {
             kind: slot.kind,
             threshold: custodians.map(Custodians::threshold),
             shares: custodians.map(Custodians::shares),
+            set: custodians.and_then(|_| set_of(&slot.name)),
             name: slot.name.clone(),
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
@@ -75,6 +79,7 @@ impl SlotRow {
             created: 0,
             threshold: custodians.map(Custodians::threshold),
             shares: custodians.map(Custodians::shares),
+            set: None,
             cost: None,
             followed_by_public_key: false,
         }
@@ -97,6 +102,12 @@ impl SlotRow {
         });
         self.identity() + &cost
     }
+}
+
+/// The set of shares in the name of a slot for custodians.
+fn set_of(name: &str) -> Option<String> {
+    let set = name.strip_prefix("set ")?;
+    (set.len() == 8 && set.bytes().all(|c| c.is_ascii_hexdigit())).then(|| set.to_owned())
 }
 
 /// The slots of a header.

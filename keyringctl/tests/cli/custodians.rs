@@ -2,6 +2,7 @@
 //! Custodians: shares made, handed out and asked for.
 
 use super::{Ended, Place, UNLOCK};
+use keyring_external::custodians::Share;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -58,19 +59,21 @@ fn any_two_of_three_shares_open_the_keyring_and_one_does_not() {
     let none = place.run_with(LIST, b"");
     assert!(none.code == 2 && none.stderr.contains("Pipe the shares in, one a line"), "{}", none.stderr);
     let listed = place.run("slot list DIR/main.keyring");
+    // The set is on the pages of the custodians.
+    let set = Share::parse(shares[0].as_bytes()).unwrap().set();
     assert!(
-        listed.stdout.contains("slot 2       custodians 2-of-3 (custodians), created"),
+        listed.stdout.contains(&format!("slot 2       custodians 2-of-3 (set {set}), created")),
         "{}",
         listed.stdout
     );
     let listed: Value = serde_json::from_str(&place.run("slot list DIR/main.keyring --json").stdout).unwrap();
     let slot = &listed["slots"][1];
     assert_eq!(
-        (&slot["kind"], &slot["threshold"], &slot["shares"]),
-        (&"custodians".into(), &2.into(), &3.into())
+        (&slot["kind"], &slot["threshold"], &slot["shares"], &slot["set"]),
+        (&"custodians".into(), &2.into(), &3.into(), &set.as_str().into())
     );
     let status = place.run("status DIR/main.keyring");
-    assert!(status.stdout.contains("custodians 2-of-3 (custodians)"), "{}", status.stdout);
+    assert!(status.stdout.contains(&format!("custodians 2-of-3 (set {set})")), "{}", status.stdout);
     for command in ["verify DIR/main.keyring", "backup DIR/main.keyring DIR/backup.keyring"] {
         let done = given(&place, &format!("{command} --custodians"), &[&shares[2], &shares[0]]);
         assert_eq!(done.code, 0, "{command}: {}", done.stderr);
@@ -105,7 +108,10 @@ fn a_share_that_cannot_be_right_is_named_at_once() {
     let five = printed(&serde_json::from_str(&added.stdout).unwrap());
     let again =
         place.run(&format!("slot add DIR/main.keyring {UNLOCK} --new-custodians 2-of-3 --name heirs --json"));
-    let second_set = printed(&serde_json::from_str(&again.stdout).unwrap());
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    let named = &again["slots"][3];
+    assert!(named["name"] == "heirs" && named["set"].is_null(), "{named}");
+    let second_set = printed(&again);
     let mixed = given(&place, LIST, &[&shares[0], &second_set[1], &five[2]]);
     assert_eq!(mixed.code, 2, "{}", mixed.stderr);
     assert_eq!(
@@ -269,7 +275,7 @@ fn pages_are_files_of_their_own_and_print_nothing() {
 fn rekey_keeps_the_shares_and_verifies_their_slot_if_they_are_given() {
     let (place, shares) = with_custodians("2-of-3");
     let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --yes"));
-    assert!(renewed.stdout.contains("custodians 2-of-3 (custodians)"), "{}", renewed.stdout);
+    assert!(renewed.stdout.contains("custodians 2-of-3 (set "), "{}", renewed.stdout);
     assert!(renewed.stdout.contains("renewed with its public key, NOT VERIFIED"), "{}", renewed.stdout);
     assert_eq!(given(&place, LIST, &[&shares[0], &shares[2]]).code, 0);
     let line = format!("rekey DIR/main.keyring {UNLOCK} --verify-custodians --require-all --yes");

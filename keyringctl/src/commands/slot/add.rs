@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// it
     #[arg(long, value_name = "DIR", requires = "new_custodians")]
     pages: Option<PathBuf>,
-    /// Name of the slot; readable without the secret [default: "recovery key" or "custodians" for these, otherwise "added"]
+    /// Name of the slot; readable without the secret [default: "recovery key", "set" and the set of the shares, or "added"]
     #[arg(long, value_name = "TEXT", value_parser = slot_name)]
     name: Option<String>,
 }
