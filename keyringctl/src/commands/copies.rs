@@ -45,6 +45,9 @@ pub(super) struct Others {
     /// Data directory [default: from the option files, or /var/lib/mysql]
     #[arg(long, value_name = "DIR", help_heading = "Installation of the server")]
     pub datadir: Option<PathBuf>,
+    /// Where a configuration may be if none is found on this host: another data directory.
+    #[arg(skip)]
+    pub else_in: Option<PathBuf>,
 }
 
 /// Whether the copies of the server on this host are added, and how its configuration is found.
@@ -145,7 +148,8 @@ impl Others {
     ) -> Result<Copies> {
         let named: Vec<_> = path.into_iter().chain(&self.mirrors).cloned().collect();
         let named = distinct(&named)?;
-        let found = self.server.find(named, self.datadir.as_deref(), path.is_none(), secret, purpose)?;
+        let dirs = (self.datadir.as_deref(), self.else_in.as_deref());
+        let found = self.server.find(named, dirs, path.is_none(), secret, purpose)?;
         // One file under two names is refused with the copies of the server too.
         Ok(Copies { paths: distinct(&found.paths)?, ..found })
     }
@@ -161,13 +165,6 @@ impl ServerArgs {
         }
     }
 
-    /// Whether a server with this kind of keyring is configured on this host, wherever its configuration says that its data
-    /// is.
-    pub(super) fn finds_server(&self) -> bool {
-        let args = site::Args { parts: self.site.clone(), datadir: None };
-        matches!(of_server::find(&args), Ok(Server::Ours(_)))
-    }
-
     /// Finds the copies of a command that takes any number of paths. `datadir` is where to look for a configuration that
     /// is in the data directory.
     pub(super) fn find_all(
@@ -176,14 +173,15 @@ impl ServerArgs {
         datadir: Option<&Path>,
         secret: &secret::Args,
     ) -> Result<Copies> {
-        self.find(named.to_vec(), datadir, named.is_empty(), secret, Purpose::Read)
+        self.find(named.to_vec(), (datadir, None), named.is_empty(), secret, Purpose::Read)
     }
 
-    /// Finds the copies. `of_server`: the server's are meant, whatever else is named.
+    /// Finds the copies. `of_server`: the server's are meant, whatever else is named. The second of the directories is where
+    /// to look for the configuration if it was not found.
     fn find(
         &self,
         named: Vec<PathBuf>,
-        datadir: Option<&Path>,
+        (datadir, else_in): (Option<&Path>, Option<&Path>),
         of_server: bool,
         secret: &secret::Args,
         purpose: Purpose,
@@ -191,10 +189,18 @@ impl ServerArgs {
         if of_server && self.only_named_copies {
             return Err(Error::Usage("--only-named-copies needs the path of a keyring file".to_owned()));
         }
-        let args = site::Args { parts: self.site.clone(), datadir: datadir.map(Path::to_owned) };
+        let args =
+            |dir: Option<&Path>| site::Args { parts: self.site.clone(), datadir: dir.map(Path::to_owned) };
         if of_server {
-            return of_server::find(&args)?.needed()?.with(named, secret, purpose);
+            let server = match (of_server::find(&args(datadir)), else_in) {
+                (Ok(Server::None(_) | Server::Unclear(_)) | Err(_), Some(dir)) => {
+                    of_server::find(&args(Some(dir)))
+                }
+                (found, _) => found,
+            };
+            return server?.needed()?.with(named, secret, purpose);
         }
+        let args = args(datadir);
         let as_named =
             |named: Vec<_>, servers_secret| Ok(Copies { servers_secret, ..Copies::named(&named, secret) });
         let server = match of_server::find(&args) {

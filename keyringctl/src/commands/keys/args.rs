@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring that the commands work on, as their arguments name it.
 
+use super::{opened, sources};
 use crate::commands::copies;
 use crate::commands::older::Older;
 use crate::commands::secret;
-use crate::commands::target::TargetKeyring;
+use crate::commands::target::{OpenedTarget, TargetKeyring};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -26,9 +27,12 @@ impl KeyringArgs {
     /// The copies. Where the host has no configured server, the first of the data directories is where a configuration may
     /// be. It never takes the place of the configured server's own directory, which may need keys that a copy of it does not.
     pub(super) fn copies(&self, path: Option<PathBuf>, datadirs: &[PathBuf]) -> copies::Args {
-        let looks_there = || path.is_none() && !self.server.finds_server();
-        let datadir = datadirs.first().filter(|_| looks_there()).cloned();
-        let others = copies::Others { mirrors: self.mirrors.clone(), server: self.server.clone(), datadir };
+        let others = copies::Others {
+            mirrors: self.mirrors.clone(),
+            server: self.server.clone(),
+            datadir: None,
+            else_in: datadirs.first().cloned(),
+        };
         copies::Args { path, others }
     }
 
@@ -36,6 +40,41 @@ impl KeyringArgs {
     pub(super) fn target(&self, path: Option<PathBuf>, datadirs: &[PathBuf], older: Older) -> TargetKeyring {
         TargetKeyring { copies: self.copies(path, datadirs), secret: self.secret.clone(), older }
     }
+}
+
+/// The keys that nothing may need, their keyring, and the places that may need them.
+#[derive(clap::Args)]
+pub(super) struct UnneededArgs {
+    /// Keyring file, which must have a slash in its name [default: all copies of the server on this host], then the ids of
+    /// the keys
+    #[arg(value_name = "[KEYRING] ID", required = true)]
+    words: Vec<OsString>,
+    #[command(flatten)]
+    pub places: sources::Args,
+    #[command(flatten)]
+    keyring: KeyringArgs,
+    #[command(flatten)]
+    older: Older,
+}
+
+impl UnneededArgs {
+    /// Opens the keyring, and finds the keys and the data directories.
+    ///
+    /// # Errors
+    /// No key or no data directory was named; as opening.
+    pub(super) fn open(&self) -> Result<Unneeded> {
+        let (path, ids) = keyring_and_ids(&self.words)?;
+        let target = self.keyring.target(path, &self.places.datadir, self.older).open()?;
+        let datadirs = opened::datadirs(&self.places, &target.copies)?;
+        Ok(Unneeded { target, datadirs, ids })
+    }
+}
+
+/// What [`UnneededArgs`] name.
+pub(super) struct Unneeded {
+    pub target: OpenedTarget,
+    pub datadirs: Vec<PathBuf>,
+    pub ids: Vec<String>,
 }
 
 /// Splits the arguments `[KEYRING] ID...`: the first one is the keyring if it has a slash, which no id of a master key has.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl keys destroy`: destroys retired keys after a waiting time.
 
-use super::args::{KeyringArgs, keyring_and_ids};
+use super::args::{Unneeded, UnneededArgs};
 use super::dates::DAY;
 use super::judge::JudgedKey;
 use super::kept::{self, Kept};
-use super::{opened, running, sources};
+use super::{opened, running};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
-use crate::commands::older::Older;
 use crate::commands::output::{Output, counted, time};
 use crate::commands::store_places::store_places;
 use crate::commands::target::OpenedTarget;
@@ -16,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::keyring::{Renewed, Standing, Verifier, now};
 use serde_json::json;
-use std::ffi::OsString;
 
 /// How long a key must have been retired, in days.
 const WAIT: u64 = 30;
@@ -36,12 +34,8 @@ const WAIT: u64 = 30;
     after_help = "Examples:\n  keyringctl keys destroy INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --backup /backup/monday\n  keyringctl keys destroy /mnt/keyring/hospital.keyring INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --unlock file:/etc/mysql/keyring_external.secret --datadir /var/lib/mysql --min-wait 7\n\nExit codes: 0 the keys are destroyed, or this was a dry run; 1 a key is or may be needed, is not retired long enough, a copy or a running server is not ready, or the keyring was refused; 2 it could not be done. In the last two, each copy is in the state before or after."
 )]
 pub(super) struct Args {
-    /// Keyring file, which must have a slash in its name [default: all copies of the server on this host], then the ids of
-    /// the keys
-    #[arg(value_name = "[KEYRING] ID", required = true)]
-    words: Vec<OsString>,
     #[command(flatten)]
-    places: sources::Args,
+    unneeded: UnneededArgs,
     /// Days for which the keys must have been retired. The audit log names the number
     #[arg(long, value_name = "DAYS", default_value_t = WAIT)]
     min_wait: u64,
@@ -50,19 +44,14 @@ pub(super) struct Args {
     #[arg(long)]
     without_audit_log: bool,
     #[command(flatten)]
-    keyring: KeyringArgs,
-    #[command(flatten)]
-    older: Older,
-    #[command(flatten)]
     consent: Consent,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let (path, ids) = keyring_and_ids(&args.words)?;
-    let target = opened::open(&args.keyring, args.older, path, &args.places.datadir)?;
-    let datadirs = opened::datadirs(&args.places, &target.copies)?;
+    let Unneeded { target, datadirs, ids } = args.unneeded.open()?;
+    let places = &args.unneeded.places;
     let names = opened::names(&ids)?;
-    let Some((named, keys)) = opened::prove(&target.keyring, &args.places, &datadirs, &ids, out)? else {
+    let Some((named, keys)) = opened::prove(&target.keyring, places, &datadirs, &ids, out)? else {
         return Ok(Verdict::NotFine);
     };
     let by = now().saturating_sub(args.min_wait.saturating_mul(DAY));
@@ -82,7 +71,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         secret: target.copies.secret.read_again(&target.secret)?,
     }];
     let renewals = target.keyring.plan_rekey(&verifiers, false)?;
-    let kept = kept::find(&target, &args.places.backup, &names);
+    let kept = kept::find(&target, &places.backup, &names);
     if args.consent.ask(&plan(&target, &keys, &kept, &renewals), out)? == Decision::DryRun {
         return Ok(Verdict::Fine);
     }

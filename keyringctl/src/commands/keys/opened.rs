@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the commands that change keys share: the keyring, the keys that are named, and what needs them.
 
-use super::args::KeyringArgs;
 use super::judge::{JudgedKey, Judgement, Need, judge};
 use super::named::{Named, exact};
 use super::show::print_unread;
 use super::sources;
 use crate::commands::copies::Copies;
-use crate::commands::older::Older;
 use crate::commands::output::Output;
-use crate::commands::target::OpenedTarget;
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::key::NameRef;
@@ -19,16 +16,6 @@ use std::path::PathBuf;
 
 /// Most files of a needed key that a refusal names.
 const MOST_FILES: usize = 5;
-
-/// Opens the keyring that is to be changed.
-pub(super) fn open(
-    args: &KeyringArgs,
-    older: Older,
-    path: Option<PathBuf>,
-    datadirs: &[PathBuf],
-) -> Result<OpenedTarget> {
-    args.target(path, datadirs, older).open()
-}
 
 /// The data directories: those that were named, and that of the server on this host if it uses the keyring.
 ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl keys retire` and `unretire`.
 
-use super::args::{KeyringArgs, keyring_and_ids};
-use super::{opened, sources};
+use super::args::{KeyringArgs, Unneeded, UnneededArgs, keyring_and_ids};
+use super::opened;
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
 use crate::commands::output::{Output, counted, time};
@@ -24,16 +24,8 @@ use std::num::NonZeroU64;
     after_help = "Examples:\n  keyringctl keys retire INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --backup /backup/monday\n  keyringctl keys retire /mnt/keyring/hospital.keyring INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1 --unlock file:/etc/mysql/keyring_external.secret --datadir /var/lib/mysql\n\nExit codes: 0 the keys are retired, or this was a dry run; 1 a key is or may be needed, or the keyring was refused; 2 it could not be done. In the last two, nothing was changed."
 )]
 pub(super) struct RetireArgs {
-    /// Keyring file, which must have a slash in its name [default: all copies of the server on this host], then the ids of
-    /// the keys
-    #[arg(value_name = "[KEYRING] ID", required = true)]
-    words: Vec<OsString>,
     #[command(flatten)]
-    places: sources::Args,
-    #[command(flatten)]
-    keyring: KeyringArgs,
-    #[command(flatten)]
-    older: Older,
+    unneeded: UnneededArgs,
     #[command(flatten)]
     consent: Consent,
 }
@@ -59,10 +51,9 @@ pub(super) struct UnretireArgs {
 }
 
 pub(super) fn retire(args: &RetireArgs, out: &mut Output) -> Result<Verdict> {
-    let (path, ids) = keyring_and_ids(&args.words)?;
-    let target = opened::open(&args.keyring, args.older, path, &args.places.datadir)?;
-    let datadirs = opened::datadirs(&args.places, &target.copies)?;
-    let Some((_, keys)) = opened::prove(&target.keyring, &args.places, &datadirs, &ids, out)? else {
+    let Unneeded { target, datadirs, ids } = args.unneeded.open()?;
+    let places = &args.unneeded.places;
+    let Some((_, keys)) = opened::prove(&target.keyring, places, &datadirs, &ids, out)? else {
         return Ok(Verdict::NotFine);
     };
     let mut plan = Plan::new(format!("Retire {}?", counted(ids.len(), "key")));
@@ -92,7 +83,7 @@ pub(super) fn retire(args: &RetireArgs, out: &mut Output) -> Result<Verdict> {
 
 pub(super) fn unretire(args: &UnretireArgs, out: &mut Output) -> Result<Verdict> {
     let (path, ids) = keyring_and_ids(&args.words)?;
-    let target = opened::open(&args.keyring, args.older, path, &[])?;
+    let target = args.keyring.target(path, &[], args.older).open()?;
     let mut plan = Plan::new(format!(
         "Take back that {} retired?",
         match ids.len() {
