@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 /// Where the results are kept unless another file is named.
 pub(in crate::commands) const DEFAULT: &str = "/var/lib/keyring-external/drills.jsonl";
+/// How a result begins.
+const BEGIN: &[u8] = b"{\"time\":";
 /// The most tables of one drill that are kept.
 const MOST_TABLES: usize = 100;
 
@@ -107,6 +109,11 @@ pub(super) struct History {
 impl History {
     /// Opens the file, before the drill begins. Creates its directory if it is the default.
     pub(super) fn open(path: &Path) -> Result<History> {
+        // No result is added to another file. One that may only be added to is taken as it is.
+        let is_only_added_to = |meta: &fs::Metadata| meta.is_file() && File::open(path).is_err();
+        if fs::metadata(path).is_ok_and(|meta| !is_only_added_to(&meta)) {
+            read(path)?;
+        }
         let open = || OpenOptions::new().create(true).append(true).mode(0o640).open(path);
         let file = match open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT) => {
@@ -144,16 +151,34 @@ impl History {
 }
 
 /// Reads a history, the oldest result first. A line that is none is left out, and counted.
+///
+/// # Errors
+/// It cannot be read, or is no history.
 pub(in crate::commands) fn read(path: &Path) -> Result<(Vec<DrillEntry>, usize)> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::io("read", path, e)),
+    let advice = format!(
+        "Name the file that keyringctl drill adds its results to, which is {DEFAULT} unless it was told another one"
+    );
+    let is = |what: &str| Error::Usage(format!("{} is {what}. {advice}", path.shown()));
+    let bytes = match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(is("a directory, not the history of drills")),
+        Ok(meta) if !meta.is_file() => return Err(is("not a regular file")),
+        Ok(_) => fs::read(path).map_err(|e| not_read(path, &e))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(not_read(path, &e)),
     };
-    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let entries: Vec<DrillEntry> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<_> = bytes.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    let entries: Vec<DrillEntry> =
+        lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let others = lines.len() - entries.len();
+    // The first result may have been cut off.
+    if entries.is_empty() && lines.first().is_some_and(|line| !line.starts_with(BEGIN)) {
+        return Err(is("not the history of drills, or damaged: no line of it is the result of one"));
+    }
     Ok((entries, others))
+}
+
+fn not_read(path: &Path, e: &io::Error) -> Error {
+    Error::Usage(format!("the history of drills {} cannot be read: {e}", path.shown()))
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -265,8 +290,41 @@ mod tests {
         assert_eq!((entries.len(), others), (3, 1));
         let lasts = last_of_kinds(&entries);
         assert_eq!(lasts.iter().map(|entry| entry.time).collect::<Vec<_>>(), [2, 3]);
+        // The first result was cut off.
+        fs::write(&path, BEGIN).unwrap();
+        History::open(&path).unwrap();
+        assert_eq!(read(&path).unwrap().1, 1);
         let text = metrics(&lasts).text();
         assert!(text.contains("keyring_external_drill_passed{kind=\"dump\"} 1\n"), "{text}");
         assert!(text.contains("keyring_external_drill_time_seconds{kind=\"datadir\"} 2\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_history_is_named_and_nothing_is_added_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |path: &Path| {
+            let error = |e: Option<Error>| e.expect("it is no history").to_string();
+            let (read, opened) = (error(read(path).err()), error(History::open(path).err()));
+            assert_eq!(read, opened);
+            assert!(read.contains("Name the file that keyringctl drill adds its results to"), "{read}");
+            read
+        };
+        assert!(of(dir.path()).contains("is a directory"));
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        assert!(of(&fifo).contains("is not a regular file"));
+        for text in [&b"hello\n"[..], b"\xff\xfe\0", b"{}\n"] {
+            let path = dir.path().join("other");
+            fs::write(&path, text).unwrap();
+            assert!(of(&path).contains("no line of it is the result of one"));
+            assert_eq!(fs::read(&path).unwrap(), text);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod dump_text;
 mod file_names;
 mod files;
 pub(in crate::commands) mod history;
+mod left;
 mod load;
 mod outcome;
 mod program;

@@ -3,6 +3,7 @@
 //! that is locked while the drill runs, so that the next drill can tell and remove what a killed one has left.
 
 use super::account::Account;
+use super::left::{LOCK, PREFIX, remove_left};
 use crate::commands::output::hex;
 use crate::error::{Error, Result};
 use crate::show::{Shown, warn};
@@ -10,11 +11,9 @@ use keyring_external::error::Failure;
 use keyring_external::secret::random_array;
 use rustix::fs::{FlockOperation, flock, statvfs};
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-const PREFIX: &str = "keyringctl-drill-";
-const LOCK: &str = "lock";
 const MEMORY: &str = "/dev/shm";
 /// The longest path of a socket, with a byte to end it, is 108.
 const LONGEST_SOCKET: usize = 107;
@@ -173,30 +172,5 @@ impl Work {
 
     fn base(&self) -> &Path {
         self.disk.path.parent().unwrap_or(&self.disk.path)
-    }
-}
-
-/// Removes what drills that were killed have left in a directory, and says so.
-fn remove_left(base: &Path) {
-    let own = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let is_drill = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let lock = entry.path().join(LOCK);
-        // Root made the file; others can only have made their own.
-        let is_own = |meta: &fs::Metadata| meta.is_file() && meta.uid() == own;
-        if !is_drill || !fs::symlink_metadata(&lock).is_ok_and(|meta| is_own(&meta)) {
-            continue;
-        }
-        let Ok(file) = File::open(&lock) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            continue;
-        }
-        warn(match fs::remove_dir_all(entry.path()) {
-            Ok(()) => format!("removed {}, which a drill that was killed has left", entry.path().shown()),
-            Err(e) => format!(
-                "cannot remove {}, which a drill that was killed has left ({e}): remove it",
-                entry.path().shown()
-            ),
-        });
     }
 }
