@@ -64,6 +64,22 @@ pub trait Locked: Send + Sync + Debug {
     /// A part of the slot or all of it may be in the copy.
     fn write_commit(&self, offset: u64, slot: &[u8], until: Instant) -> Result<()>;
 
+    /// Both steps: [`Locked::append`], then [`Locked::write_commit`].
+    ///
+    /// # Errors
+    /// A part of the change or all of it may be in the copy.
+    fn append_and_commit(
+        &self,
+        offset: u64,
+        record: &[u8],
+        slot_at: u64,
+        slot: &[u8],
+        until: Instant,
+    ) -> Result<()> {
+        self.append(offset, record, until)?;
+        self.write_commit(slot_at, slot, until)
+    }
+
     /// Undoes [`Locked::append`]: the copy has `len` bytes again.
     ///
     /// # Errors
@@ -189,7 +205,7 @@ impl LockedReplica {
         self.step(move |copy, until| copy.write_commit(offset, &slot, until))
     }
 
-    /// Both steps: [`Locked::append`], then [`Locked::write_commit`].
+    /// As [`Locked::append_and_commit`].
     pub(crate) fn append_and_commit(
         &self,
         offset: u64,
@@ -198,10 +214,7 @@ impl LockedReplica {
         slot: &[u8],
     ) -> Task<Result<()>> {
         let (record, slot) = (record.to_vec(), slot.to_vec());
-        self.step(move |copy, until| {
-            copy.append(offset, &record, until)?;
-            copy.write_commit(slot_at, &slot, until)
-        })
+        self.step(move |copy, until| copy.append_and_commit(offset, &record, slot_at, &slot, until))
     }
 
     /// A step of a change that leaves this copy as it is.

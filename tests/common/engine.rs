@@ -6,10 +6,11 @@
 
 use crate::common::Rng;
 use keyring_external::store::remote::objects::{
-    Answer, Cause, MAX_OBJECT, Object, Objects, Put, Trouble, Version,
+    Answer, Cause, MAX_OBJECT, Now, Object, Objects, Put, Trouble, Version,
 };
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -64,6 +65,19 @@ pub const DEATHS: [Effect; 3] = [Effect::None, Effect::Whole, Effect::Late];
 /// All faults of a request whose outcome its program cannot know.
 pub const UNKNOWN: [Fault; 3] = [Fault::AnswerLost, Fault::RequestLost, Fault::Late];
 
+/// What an engine can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Its versions are numbers, as Vault's.
+    Numbers,
+    /// Its versions are numbers, and it can put two objects in one step, as etcd.
+    Pairs,
+    /// The version of an object tells its bytes, as with S3, and it does not send an object that is known.
+    Tags,
+}
+
+pub const KINDS: [Kind; 3] = [Kind::Numbers, Kind::Pairs, Kind::Tags];
+
 /// How often requests fail by chance, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Odds {
@@ -87,6 +101,8 @@ struct Delayed {
     name: String,
     bytes: Arc<[u8]>,
     was: Option<u64>,
+    /// What is put in the same step if it does not exist.
+    new: Option<(String, Arc<[u8]>)>,
 }
 
 type Kepts = BTreeMap<String, Kept>;
@@ -101,6 +117,7 @@ struct World {
     planned: Vec<(usize, Fault)>,
     requests: Vec<Request>,
     delayed: Vec<Delayed>,
+    kind: Kind,
     /// Whether a delayed put is carried out only by [`Engine::deliver`], and not by chance before any request.
     held: bool,
     /// Before each of the last changes: the name, and what it was.
@@ -149,19 +166,36 @@ impl World {
         self.changes.drain(..old);
     }
 
-    fn put(&mut self, name: &str, bytes: &Arc<[u8]>, was: Option<u64>) -> Put {
-        if self.objects.get(name).map(|kept| kept.version) != was {
+    fn put(&mut self, Delayed { name, bytes, was, new }: Delayed) -> Put {
+        let another = new.as_ref().is_some_and(|(new, _)| self.objects.contains_key(new));
+        if another || self.objects.get(&name).map(|kept| kept.version) != was {
             return Put::Conflict;
         }
-        self.revision += 1;
-        let version = self.revision;
-        self.set(name, Some(Kept { bytes: Arc::clone(bytes), version }));
+        if let Some((new, bytes)) = new {
+            let version = self.next_version(&bytes);
+            self.set(&new, Some(Kept { bytes, version }));
+        }
+        let version = self.next_version(&bytes);
+        self.set(&name, Some(Kept { bytes, version }));
         Put::Done(Version(version.to_string()))
     }
 
+    /// The version of an object that gets these bytes.
+    fn next_version(&mut self, bytes: &[u8]) -> u64 {
+        self.revision += 1;
+        match self.kind {
+            Kind::Tags => {
+                let mut hasher = DefaultHasher::new();
+                bytes.hash(&mut hasher);
+                hasher.finish()
+            }
+            Kind::Numbers | Kind::Pairs => self.revision,
+        }
+    }
+
     fn deliver(&mut self, index: usize) {
-        let Delayed { name, bytes, was } = self.delayed.remove(index);
-        self.put(&name, &bytes, was);
+        let put = self.delayed.remove(index);
+        self.put(put);
     }
 
     /// The objects as a list shows them.
@@ -212,7 +246,7 @@ impl World {
 }
 
 impl Engine {
-    pub fn new(rng: Rng) -> Self {
+    pub fn new(kind: Kind, rng: Rng) -> Self {
         Self(Arc::new(Mutex::new(World {
             objects: Kepts::new(),
             revision: 0,
@@ -221,6 +255,7 @@ impl Engine {
             planned: Vec::new(),
             requests: Vec::new(),
             delayed: Vec::new(),
+            kind,
             held: false,
             changes: Vec::new(),
         })))
@@ -238,7 +273,7 @@ impl Engine {
 
     /// An engine with the same objects that goes its own way.
     pub fn fork(&self) -> Engine {
-        let engine = Engine::new(Rng(7));
+        let engine = Engine::new(self.world().kind, Rng(7));
         engine.restore(&self.snapshot());
         engine
     }
@@ -296,8 +331,7 @@ impl Engine {
     /// Changes an object behind everybody's back, as an administrator or a broken disk does.
     pub fn overwrite(&self, name: &str, bytes: Option<&[u8]>) {
         let mut world = self.world();
-        world.revision += 1;
-        let version = world.revision;
+        let version = world.next_version(bytes.unwrap_or_default());
         world.set(name, bytes.map(|bytes| Kept { bytes: bytes.into(), version }));
     }
 
@@ -368,6 +402,28 @@ impl Client {
     }
 }
 
+fn put_of(new: Option<(&str, &[u8])>, name: &str, bytes: &[u8], was: Option<&Version>) -> Delayed {
+    let was = was.map(|version| version.0.parse().expect("a version of this engine"));
+    let new = new.map(|(name, bytes)| (name.to_owned(), bytes.into()));
+    Delayed { name: name.to_owned(), bytes: bytes.into(), was, new }
+}
+
+impl Client {
+    fn put_now_or_later(&self, put: Delayed) -> Answer<Put> {
+        let (mut world, fault) = self.begin(What::Put, &put.name)?;
+        match fault {
+            None => return Ok(world.put(put)),
+            Some(Fault::AnswerLost | Fault::Death(Effect::Whole)) => drop(world.put(put)),
+            Some(Fault::Late | Fault::Death(Effect::Late)) => world.delayed.push(put),
+            Some(_) => {}
+        }
+        match fault {
+            Some(Fault::Death(_)) => self.die(Some(world)),
+            _ => Err(trouble(Fault::AnswerLost)),
+        }
+    }
+}
+
 impl Objects for Client {
     fn get(&self, name: &str, _until: Instant) -> Answer<Option<Object>> {
         let (world, fault) = self.begin(What::Get, name)?;
@@ -381,23 +437,32 @@ impl Objects for Client {
         Ok(world.objects.get(name).map(object))
     }
 
+    fn get_if_changed(&self, name: &str, known: &Version, until: Instant) -> Answer<Now> {
+        let says_same = self.engine.world().kind == Kind::Tags;
+        Ok(match self.get(name, until)? {
+            Some(object) if says_same && object.version == *known => Now::Same,
+            object => Now::Object(object),
+        })
+    }
+
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, _until: Instant) -> Answer<Put> {
         assert!(bytes.len() <= MAX_OBJECT, "an object of {} bytes", bytes.len());
-        let (mut world, fault) = self.begin(What::Put, name)?;
-        let was = was.map(|version| version.0.parse().expect("a version of this engine"));
-        let bytes: Arc<[u8]> = bytes.into();
-        match fault {
-            None => return Ok(world.put(name, &bytes, was)),
-            Some(Fault::AnswerLost | Fault::Death(Effect::Whole)) => drop(world.put(name, &bytes, was)),
-            Some(Fault::Late | Fault::Death(Effect::Late)) => {
-                world.delayed.push(Delayed { name: name.to_owned(), bytes, was });
-            }
-            Some(_) => {}
+        self.put_now_or_later(put_of(None, name, bytes, was))
+    }
+
+    fn put_with(
+        &self,
+        new: (&str, &[u8]),
+        name: &str,
+        bytes: &[u8],
+        was: &Version,
+        _until: Instant,
+    ) -> Answer<Option<Put>> {
+        if self.engine.world().kind != Kind::Pairs {
+            return Ok(None);
         }
-        match fault {
-            Some(Fault::Death(_)) => self.die(Some(world)),
-            _ => Err(trouble(Fault::AnswerLost)),
-        }
+        assert!(bytes.len() <= MAX_OBJECT && new.1.len() <= MAX_OBJECT);
+        self.put_now_or_later(put_of(Some(new), name, bytes, Some(was))).map(Some)
     }
 
     fn list(&self, folder: &str, _until: Instant) -> Answer<Vec<String>> {

@@ -2,9 +2,10 @@
 //! How many requests a call costs: a promise of docs/ARCHITECTURE.md (invariant 9).
 
 use crate::common::{Op, PATH, Rng, contents, data, key_type, name, take_into_use};
-use crate::engine::What;
-use crate::rig::{HEAD_ONE, ONE, World, file, paths};
+use crate::engine::{Fault, Kind, What};
+use crate::rig::{HEAD_ONE, ONE, TWO, World, file, paths};
 use keyring_external::store::remote::head::{Head, Piece, PieceName};
+use keyring_external::store::remote::objects::Cause;
 use std::time::{Duration, Instant};
 
 /// The kinds of the requests since the last plan.
@@ -33,6 +34,34 @@ fn a_store_costs_three_requests_and_every_sixteenth_deletes_what_does_not_count(
     assert!(head.pieces.len() <= 2, "{head:?}");
     assert!(world.one.names().len() < 40, "{:?}", world.one.names());
     assert_eq!(world.found(&[ONE]).unwrap(), contents(&keyring));
+}
+
+#[test]
+fn a_store_costs_one_request_less_if_the_engine_puts_two_objects_in_a_step() {
+    let world = World::with_keyring_on(Kind::Pairs, &[ONE, PATH], Rng(1));
+    let keyring = world.program().load(&[ONE, PATH], 2).unwrap();
+    take_into_use(&keyring);
+    for n in 0..40 {
+        world.one.plan(&[]);
+        keyring.store(name(&n.to_string(), ""), &key_type("AES"), &data(n, 32)).unwrap();
+        let kinds: Vec<_> = kinds(&world).into_iter().filter(|what| *what != What::Delete).collect();
+        assert_eq!(kinds, [What::Get, What::Put], "store {n}");
+    }
+    for path in [ONE, PATH] {
+        assert_eq!(world.program().look(path).unwrap().0, contents(&keyring), "{path}");
+    }
+}
+
+#[test]
+fn of_two_remotes_both_have_the_record_before_it_counts_at_one() {
+    let world = World::with_keyring_on(Kind::Pairs, &[ONE, TWO], Rng(1));
+    let keyring = world.program().load(&[ONE, TWO], 2).unwrap();
+    take_into_use(&keyring);
+    world.one.plan(&[]);
+    world.two.plan(&[(2, Fault::Refused(Cause::Full))]);
+    keyring.store(name("refused", ""), &key_type("AES"), &data(1, 32)).unwrap_err();
+    // The first was asked for its piece only, which was taken back.
+    assert_eq!(kinds(&world), [What::Get, What::Put, What::Delete]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! it on as many copies as were asked for when the change was acknowledged.
 
 use crate::common::{Op, Rng, Set, contents, data, take_into_use};
-use crate::engine::{DEATHS, Effect, Fault};
+use crate::engine::{DEATHS, Effect, Fault, KINDS};
 use crate::rig::{LAYOUTS, Layout, World, store};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use std::collections::BTreeSet;
@@ -90,8 +90,8 @@ fn dies(
 #[test]
 fn every_death_in_a_change_leaves_the_keys_before_or_after_it() {
     let mut points = 0;
-    for layout in LAYOUTS {
-        let (start, _) = World::filled(layout, Rng(11));
+    for (layout, kind) in LAYOUTS.into_iter().flat_map(|layout| KINDS.map(|kind| (layout, kind))) {
+        let (start, _) = World::filled_on(kind, layout, Rng(11));
         let later = operations().into_iter().filter(Op::appends).map(|op| (op, true));
         for (op, in_use) in operations().into_iter().map(|op| (op, false)).chain(later) {
             for (min, second) in [(1, false), (2, false), (1, true), (2, true)] {
@@ -107,7 +107,7 @@ fn every_death_in_a_change_leaves_the_keys_before_or_after_it() {
         }
     }
     println!("{points} deaths");
-    assert!(points > 400, "{points} deaths");
+    assert!(points > 1200, "{points} deaths");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::common::sim::Sim;
 use crate::common::{CHEAP, Op, PATH, Rng, SECRET, Set, contents, copies, data, secret, unlock};
-use crate::engine::{Client, Engine};
+use crate::engine::{Client, Engine, Kind};
 use keyring_external::error::Error;
 use keyring_external::format::image::Note;
 use keyring_external::format::layout::HEADER_LEN;
@@ -46,8 +46,13 @@ pub fn paths(layout: Layout) -> Vec<PathBuf> {
 }
 
 impl World {
-    pub fn new(mut rng: Rng) -> Self {
-        let (one, two) = (Engine::new(rng.split()), Engine::new(rng.split()));
+    pub fn new(rng: Rng) -> Self {
+        Self::on(Kind::Numbers, rng)
+    }
+
+    /// One whose engines are of this kind.
+    pub fn on(kind: Kind, mut rng: Rng) -> Self {
+        let (one, two) = (Engine::new(kind, rng.split()), Engine::new(kind, rng.split()));
         Self { volume: Sim::default(), one, two }
     }
 
@@ -67,14 +72,22 @@ impl World {
 
     /// A world with an empty keyring.
     pub fn with_keyring(layout: Layout, rng: Rng) -> Self {
-        let world = Self::new(rng);
+        Self::with_keyring_on(Kind::Numbers, layout, rng)
+    }
+
+    pub fn with_keyring_on(kind: Kind, layout: Layout, rng: Rng) -> Self {
+        let world = Self::on(kind, rng);
         world.program().create(layout).unwrap();
         world
     }
 
     /// A world with a keyring of four keys, filled by appending.
     pub fn filled(layout: Layout, rng: Rng) -> (Self, Set) {
-        let world = Self::with_keyring(layout, rng);
+        Self::filled_on(Kind::Numbers, layout, rng)
+    }
+
+    pub fn filled_on(kind: Kind, layout: Layout, rng: Rng) -> (Self, Set) {
+        let world = Self::with_keyring_on(kind, layout, rng);
         let keyring = world.program().load(layout, layout.len()).unwrap();
         for (id, user, t, len) in [
             ("INNODBKey-1", "", "AES", 32),

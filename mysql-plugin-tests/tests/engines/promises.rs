@@ -2,7 +2,7 @@
 //! What `trait Objects` promises while the engine is well.
 
 use crate::opened::{name, put, read, soon, until_it_works};
-use keyring_external::store::remote::objects::{MAX_OBJECT, Object, Objects, Put, Version};
+use keyring_external::store::remote::objects::{MAX_OBJECT, Now, Object, Objects, Put, Version};
 use keyring_external::store::remote::probe::{Verdict, honours_conditions};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,8 @@ pub fn kept(objects: &dyn Objects) {
     large_and_empty_objects(objects);
     names_are_apart(objects);
     stale_versions_replace_nothing(objects);
+    what_is_known_need_not_be_sent(objects);
+    two_are_put_or_none(objects);
     one_of_many_creates(objects);
     one_of_many_replaces(objects);
     counting_together_loses_nothing(objects);
@@ -69,6 +71,42 @@ fn stale_versions_replace_nothing(objects: &dyn Objects) {
     objects.delete(std::slice::from_ref(&name), soon()).unwrap();
     assert_eq!(objects.put(&name, b"3", Some(&second), soon()), Ok(Put::Conflict));
     assert_eq!(read(objects, &name), None);
+}
+
+fn what_is_known_need_not_be_sent(objects: &dyn Objects) {
+    let name = name("known");
+    let first = put(objects, &name, b"1", None);
+    let second = put(objects, &name, b"2", Some(&first));
+    let is = |bytes: &[u8], version: &Version| Object { bytes: bytes.to_vec(), version: version.clone() };
+    let ask = |known| objects.get_if_changed(&name, known, soon());
+    assert_eq!(ask(&first), Ok(Now::Object(Some(is(b"2", &second)))));
+    // It may be sent all the same.
+    assert!([Ok(Now::Same), Ok(Now::Object(Some(is(b"2", &second))))].contains(&ask(&second)));
+    objects.delete(std::slice::from_ref(&name), soon()).unwrap();
+    assert_eq!(ask(&second), Ok(Now::Object(None)));
+}
+
+/// Where the engine has such a step.
+fn two_are_put_or_none(objects: &dyn Objects) {
+    let (head, piece) = (name("two/head"), name("two/pieces/1"));
+    let first = put(objects, &head, b"1", None);
+    let ask = |piece: &str, bytes: &[u8], was: &Version| {
+        objects.put_with((piece, b"piece"), &head, bytes, was, soon()).unwrap()
+    };
+    let Some(done) = ask(&piece, b"2", &first) else {
+        assert_eq!((read(objects, &head), read(objects, &piece)), (Some(b"1".to_vec()), None));
+        return;
+    };
+    let Put::Done(second) = done else { panic!("{done:?}") };
+    let found = objects.get(&head, soon()).unwrap();
+    assert_eq!(found, Some(Object { bytes: b"2".to_vec(), version: second.clone() }));
+    assert_eq!(read(objects, &piece), Some(b"piece".to_vec()));
+    // The head is another one, or the piece is there already.
+    let other = name("two/pieces/2");
+    for (piece, was) in [(&other, &first), (&piece, &second)] {
+        assert_eq!(ask(piece, b"3", was), Some(Put::Conflict));
+    }
+    assert_eq!((read(objects, &head), read(objects, &other)), (Some(b"2".to_vec()), None));
 }
 
 /// Bytes that begin with this one. No object had them before: the version of an object in S3 is a hash of its bytes.

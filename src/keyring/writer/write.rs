@@ -194,8 +194,9 @@ impl Writer {
         self.note_attempt(StateId::new(&self.header.epoch, &next), &open);
         // Whoever opens a file accepts a complete record after the last one that counts. So where a remote may still
         // say that another program was faster, even the record waits.
-        let with_remotes = open.iter().any(OpenReplica::is_at_remote);
-        let waits = |o: &OpenReplica| with_remotes && o.current && !o.is_at_remote();
+        // An only remote is where the second step begins, so it needs no first step before.
+        let remotes = open.iter().filter(|o| o.is_at_remote()).count();
+        let waits = |o: &OpenReplica| o.current && remotes > 0 && (remotes == 1 || !o.is_at_remote());
         // Removes the record, which must not count.
         let undo = |o: &OpenReplica| match o.current {
             true if waits(o) => o.file.nothing(),

@@ -3,7 +3,7 @@
 //! moment makes each request fail, and the copy is away until the file is mended.
 
 use super::examine::Engine;
-use super::objects::{Answer, Object, Objects, Put, Version};
+use super::objects::{Answer, Now, Object, Objects, Put, Version};
 use super::open::open;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -41,8 +41,23 @@ impl Objects for ByName {
         self.engine()?.get(name, until)
     }
 
+    fn get_if_changed(&self, name: &str, known: &Version, until: Instant) -> Answer<Now> {
+        self.engine()?.get_if_changed(name, known, until)
+    }
+
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {
         self.engine()?.put(name, bytes, was, until)
+    }
+
+    fn put_with(
+        &self,
+        new: (&str, &[u8]),
+        name: &str,
+        bytes: &[u8],
+        was: &Version,
+        until: Instant,
+    ) -> Answer<Option<Put>> {
+        self.engine()?.put_with(new, name, bytes, was, until)
     }
 
     fn list(&self, folder: &str, until: Instant) -> Answer<Vec<String>> {

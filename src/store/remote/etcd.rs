@@ -126,6 +126,43 @@ impl Etcd {
         }
     }
 
+    /// Puts an object under its condition; with it, if there is one, what else holds and is done.
+    fn put_if(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        was: Option<&Version>,
+        also: Option<(Value, Value)>,
+        until: Instant,
+    ) -> Answer<Put> {
+        let key = key(name);
+        let at = encoded(key.as_bytes());
+        let Some(mut compare) = compared(&at, was) else { return Ok(Put::Conflict) };
+        let mut puts = vec![json!({"request_put": {"key": at, "value": encoded(bytes)}})];
+        if let Some((condition, put)) = also {
+            compare.push(condition);
+            puts.push(put);
+        }
+        let body = json!({
+            "compare": compare,
+            "success": puts,
+            "failure": [{"request_range": {"key": at}}],
+        });
+        let ask = Ask::change(&key, body);
+        let answered = self.ask::<Txn>(&ask, until)?;
+        let txn = &answered.answer;
+        if txn.succeeded {
+            return Ok(Put::Done(version(txn.header.revision.0, bytes)));
+        }
+        match txn.found() {
+            // It is what an attempt of this call has put, whose answer was lost.
+            Some(found) if answered.sent_before && found.value.0 == bytes && found.mod_revision.0 != 0 => {
+                Ok(Put::Done(version(found.mod_revision.0, bytes)))
+            }
+            _ => Ok(Put::Conflict),
+        }
+    }
+
     /// Reads a page of the keys from one on, below another.
     fn page(&self, folder: &str, from: &[u8], end: &[u8], until: Instant) -> Answer<Range> {
         let body = json!({
@@ -195,27 +232,21 @@ impl Objects for Etcd {
     }
 
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {
-        let key = key(name);
-        let at = encoded(key.as_bytes());
-        let Some(compare) = compared(&at, was) else { return Ok(Put::Conflict) };
-        let body = json!({
-            "compare": compare,
-            "success": [{"request_put": {"key": at, "value": encoded(bytes)}}],
-            "failure": [{"request_range": {"key": at}}],
-        });
-        let ask = Ask::change(&key, body);
-        let answered = self.ask::<Txn>(&ask, until)?;
-        let txn = &answered.answer;
-        if txn.succeeded {
-            return Ok(Put::Done(version(txn.header.revision.0, bytes)));
-        }
-        match txn.found() {
-            // It is what an attempt of this call has put, whose answer was lost.
-            Some(found) if answered.sent_before && found.value.0 == bytes && found.mod_revision.0 != 0 => {
-                Ok(Put::Done(version(found.mod_revision.0, bytes)))
-            }
-            _ => Ok(Put::Conflict),
-        }
+        self.put_if(name, bytes, was, None, until)
+    }
+
+    fn put_with(
+        &self,
+        (new, new_bytes): (&str, &[u8]),
+        name: &str,
+        bytes: &[u8],
+        was: &Version,
+        until: Instant,
+    ) -> Answer<Option<Put>> {
+        let new = encoded(key(new).as_bytes());
+        let absent = json!({"key": new, "target": "CREATE", "result": "EQUAL", "create_revision": "0"});
+        let put = json!({"request_put": {"key": new, "value": encoded(new_bytes)}});
+        self.put_if(name, bytes, Some(was), Some((absent, put)), until).map(Some)
     }
 
     fn list(&self, folder: &str, until: Instant) -> Answer<Vec<String>> {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The objects of one copy: those below its prefix, and what this program remembers of them.
 
-use super::head::{HEAD, Head, PIECES, Piece, PieceName, is_mark};
-use super::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
+use super::head::{HEAD, Head, PIECES, Piece, PieceName, Present, is_mark};
+use super::objects::{Answer, Cause, Now, Object, Objects, Put, Trouble, Version};
 use crate::error::{Error, Failure, Refusal};
 use crate::store::deadline::REMOTE_STACK;
 use std::num::NonZeroUsize;
@@ -54,6 +54,8 @@ impl Pauses {
 pub(super) struct Remembered {
     /// The bytes of the last piece, so that a record can be gathered with it.
     pub(super) tail: Option<(PieceName, Arc<[u8]>)>,
+    /// The head that was read or put last. An engine need not send it again as long as it still is that one.
+    pub(super) present: Option<Present>,
     /// Pieces that count no more, or never did. They are deleted when the head allows it.
     pub(super) garbage: Vec<PieceName>,
 }
@@ -108,8 +110,29 @@ impl Folder {
         self.objects.get(&self.full(HEAD), until)
     }
 
+    /// The head, for a program that has the version `known` of it.
+    pub(super) fn get_head_if_changed(&self, known: &Version, until: Instant) -> Answer<Now> {
+        Ok(match self.objects.get_if_changed(&self.full(HEAD), known, until)? {
+            Now::Object(Some(object)) if is_mark(&object.bytes) => Now::Object(None),
+            now => now,
+        })
+    }
+
     pub(super) fn put_head(&self, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {
         self.objects.put(&self.full(HEAD), bytes, was, until)
+    }
+
+    /// Puts a piece and the head that is the first to name it, in one step and durably. `None` if the engine has no such
+    /// step; then nothing was done.
+    pub(super) fn put_together(
+        &self,
+        name: PieceName,
+        piece: &[u8],
+        head: &[u8],
+        was: &Version,
+        until: Instant,
+    ) -> Answer<Option<Put>> {
+        self.objects.put_with((&self.full(&name.to_string()), piece), &self.full(HEAD), head, was, until)
     }
 
     /// Puts a piece, durably. Its name is new, and nobody but this program knows it, so it does not matter whether an

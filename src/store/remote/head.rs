@@ -2,7 +2,7 @@
 //! The head of a copy at a remote: the front of its file without padding, and the list of the pieces that hold the
 //! rest. docs/FORMAT.md, "A copy at a remote", is normative.
 
-use super::objects::MAX_OBJECT;
+use super::objects::{MAX_OBJECT, Version};
 use crate::format::layout::{COMMIT_BLOCK, COMMIT_SLOT_LEN, COMMITS_AT, FIXED_LEN, HEADER_LEN};
 use crate::store::reading::FrontBytes;
 use std::fmt;
@@ -96,6 +96,14 @@ pub struct Head {
     pub written: u64,
     /// The pieces that hold the rest of the file, in their order.
     pub pieces: Vec<Piece>,
+}
+
+/// The head that was read or put last.
+#[derive(Clone, Debug)]
+pub(super) struct Present {
+    /// `None` if it is damaged.
+    pub(super) head: Option<Head>,
+    pub(super) version: Version,
 }
 
 impl fmt::Debug for Head {

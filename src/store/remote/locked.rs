@@ -4,9 +4,9 @@
 
 use super::cleanup::is_over;
 use super::folder::{Folder, GATHERED, several, step_end};
-use super::head::{Head, Piece, PieceName};
+use super::head::{Head, Piece, PieceName, Present};
 use super::objects::{MAX_OBJECT, Trouble};
-use super::replace::{Present, Replaced, now};
+use super::replace::{Replaced, now};
 use crate::error::{Error, Result};
 use crate::store::locked::Locked;
 use crate::store::reading::{FRONT_LEN, Reading};
@@ -29,6 +29,8 @@ struct Prepared {
     superseded: Option<PieceName>,
     /// What is remembered of the next head.
     tail: Option<(PieceName, Arc<[u8]>)>,
+    /// The new piece and its bytes, if it is put together with the head.
+    unput: Option<(PieceName, Arc<[u8]>)>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,45 @@ impl LockedRemote {
         fits.then(|| (*name, [bytes, record].concat()))
     }
 
+    /// What the copy is with a record after its last one: the head as it is, what comes next, and the piece that is to be
+    /// put.
+    fn with_record(&self, offset: u64, record: &[u8]) -> Result<(Head, Prepared, Piece)> {
+        let head = self.state().present.head.clone();
+        let head = head.filter(|head| head.file_len() == offset && !record.is_empty());
+        let mut next = head.clone().ok_or_else(|| self.misfit())?;
+        let head = head.ok_or_else(|| self.misfit())?;
+        let name = PieceName { base: head.sequence, random: random().map_err(self.io("write to"))? };
+        let (superseded, bytes) = match self.gathered(&head, record) {
+            Some((last, bytes)) => {
+                next.pieces.pop();
+                (Some(last), bytes)
+            }
+            None if record.len() <= MAX_OBJECT => (None, record.to_vec()),
+            None => return Err(self.misfit()),
+        };
+        let piece = Piece { name, len: bytes.len() as u32 };
+        next.pieces.push(piece);
+        next.sequence = head.sequence + 1;
+        let bytes: Arc<[u8]> = bytes.into();
+        let tail = (bytes.len() <= GATHERED).then(|| (name, Arc::clone(&bytes)));
+        let unput = Some((name, bytes));
+        Ok((head, Prepared { next, new: vec![name], superseded, tail, unput }, piece))
+    }
+
+    /// Does `work`. If there is much to delete, deletes it meanwhile.
+    fn tidy_beside<T>(&self, head: &Head, until: Instant, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let folder = &self.folder;
+        if !folder.is_untidy() {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let tidy = || folder.tidy(head, until);
+            // If no thread can be started, the pieces are deleted another time.
+            let _ = std::thread::Builder::new().name("keyring-io".to_owned()).spawn_scoped(scope, tidy);
+            work()
+        })
+    }
+
     /// Removes what the first step wrote. The second step was not tried, so no head names it.
     fn undo(&self, until: Instant) -> Result<()> {
         let prepared = self.state().prepared.take();
@@ -125,13 +166,14 @@ impl LockedRemote {
             let mut state = self.state();
             (state.present.clone(), state.prepared.take())
         };
-        let Prepared { mut next, new, superseded, tail } = prepared.ok_or_else(|| self.misfit())?;
+        let Prepared { mut next, new, superseded, tail, unput } = prepared.ok_or_else(|| self.misfit())?;
         if !change(&mut next) {
             self.folder.take_back(&new, until);
             return Err(self.misfit());
         }
         next.written = now();
-        let replaced = self.folder.replace(&present, &next, until);
+        let piece = unput.as_ref().map(|(name, bytes)| (*name, &bytes[..]));
+        let replaced = self.folder.replace(&present, &next, piece, until);
         if !matches!(replaced, Replaced::Done(_)) {
             // Whether they count is decided when they are deleted, by the head of then.
             self.folder.discard(new.iter().copied());
@@ -140,7 +182,9 @@ impl LockedRemote {
             Replaced::Done(version) => {
                 self.folder.discard(superseded);
                 self.folder.remembered().tail = tail;
-                self.state().present = Present { head: Some(next.clone()), version };
+                let now = Present { head: Some(next.clone()), version };
+                self.folder.remembered().present = Some(now.clone());
+                self.state().present = now;
                 Ok((next, present.head))
             }
             Replaced::Not(trouble, now) => {
@@ -180,7 +224,7 @@ impl Locked for LockedRemote {
         let present = self.state().present.clone();
         // A damaged head is replaced, not kept.
         let Some(next) = present.head.as_ref().map(Head::with_next_sequence) else { return Ok(()) };
-        match self.folder.replace(&present, &next, step_end(until)) {
+        match self.folder.replace(&present, &next, None, step_end(until)) {
             Replaced::Done(version) => {
                 *self.state() = State { present: Present { head: Some(next), version }, prepared: None };
                 Ok(())
@@ -206,37 +250,26 @@ impl Locked for LockedRemote {
 
     fn append(&self, offset: u64, record: &[u8], until: Instant) -> Result<()> {
         let until = step_end(until);
-        let head = self.state().present.head.clone();
-        let head = head.filter(|head| head.file_len() == offset && !record.is_empty());
-        let mut next = head.clone().ok_or_else(|| self.misfit())?;
-        let head = head.ok_or_else(|| self.misfit())?;
-        let name = PieceName { base: head.sequence, random: random().map_err(self.io("write to"))? };
-        let (superseded, bytes) = match self.gathered(&head, record) {
-            Some((last, bytes)) => {
-                next.pieces.pop();
-                (Some(last), bytes)
-            }
-            None if record.len() <= MAX_OBJECT => (None, record.to_vec()),
-            None => return Err(self.misfit()),
-        };
-        let piece = Piece { name, len: bytes.len() as u32 };
-        let put = || self.folder.put_pieces(&[(piece, &bytes)], until);
-        let folder = &self.folder;
-        if folder.is_untidy() {
-            std::thread::scope(|scope| {
-                let tidy = || folder.tidy(&head, until);
-                // If no thread can be started, the pieces are deleted another time.
-                let _ = std::thread::Builder::new().name("keyring-io".to_owned()).spawn_scoped(scope, tidy);
-                put()
-            })?;
-        } else {
-            put()?;
-        }
-        next.pieces.push(piece);
-        next.sequence = head.sequence + 1;
-        let tail = (bytes.len() <= GATHERED).then(|| (name, bytes.into()));
-        self.state().prepared = Some(Prepared { next, new: vec![name], superseded, tail });
+        let (head, prepared, piece) = self.with_record(offset, record)?;
+        let bytes = prepared.unput.as_ref().map(|(_, bytes)| &bytes[..]).unwrap_or_default();
+        self.tidy_beside(&head, until, || self.folder.put_pieces(&[(piece, bytes)], until))?;
+        self.state().prepared = Some(Prepared { unput: None, ..prepared });
         Ok(())
+    }
+
+    fn append_and_commit(
+        &self,
+        offset: u64,
+        record: &[u8],
+        slot_at: u64,
+        slot: &[u8],
+        until: Instant,
+    ) -> Result<()> {
+        let until = step_end(until);
+        let (head, prepared, _) = self.with_record(offset, record)?;
+        self.state().prepared = Some(prepared);
+        let replace = || self.replace("write to", until, |next| next.set_slot(slot_at, slot));
+        self.tidy_beside(&head, until, replace).map(drop)
     }
 
     fn write_commit(&self, offset: u64, slot: &[u8], until: Instant) -> Result<()> {
@@ -268,7 +301,7 @@ impl Locked for LockedRemote {
         let new = next.pieces.iter().map(|piece| piece.name).collect();
         let last = pieces.last().filter(|(piece, _)| piece.len as usize <= GATHERED);
         let tail = last.map(|(piece, bytes)| (piece.name, Arc::from(*bytes)));
-        self.state().prepared = Some(Prepared { next, new, superseded: None, tail });
+        self.state().prepared = Some(Prepared { next, new, superseded: None, tail, unput: None });
         Ok(())
     }
 

@@ -30,6 +30,15 @@ impl fmt::Debug for Object {
     }
 }
 
+/// What an object is, to a program that knows a version of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Now {
+    /// It still is that version.
+    Same,
+    /// It is another one, or the engine cannot leave out what is known; `None` if it does not exist.
+    Object(Option<Object>),
+}
+
 /// What became of a put.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Put {
@@ -116,11 +125,37 @@ pub trait Objects: Send + Sync + fmt::Debug {
     /// [`Trouble`].
     fn get(&self, name: &str, until: Instant) -> Answer<Option<Object>>;
 
+    /// As [`Objects::get`], for a program that has the version `known`. An engine whose versions are different for
+    /// different bytes, even after it was restored from a backup, need not send an object that still is that version.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    fn get_if_changed(&self, name: &str, _known: &Version, until: Instant) -> Answer<Now> {
+        self.get(name, until).map(Now::Object)
+    }
+
     /// Puts an object, durably, if it does not exist (`was` is `None`) or still is the version `was`.
     ///
     /// # Errors
     /// [`Trouble`].
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put>;
+
+    /// Puts two objects in one step, durably: `new` if it does not exist, and `name` if it still is the version `was`.
+    /// Either both are put or none is. Returns what became of `name`. `None` if the engine has no such step; then nothing
+    /// was done.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    fn put_with(
+        &self,
+        _new: (&str, &[u8]),
+        _name: &str,
+        _bytes: &[u8],
+        _was: &Version,
+        _until: Instant,
+    ) -> Answer<Option<Put>> {
+        Ok(None)
+    }
 
     /// Lists the names of all objects below `folder`, at any depth, in any order. An engine may leave out objects that
     /// were put a moment ago, and name objects that were deleted a moment ago.

@@ -4,7 +4,7 @@
 use super::etcd::Etcd;
 use super::examine::{Engine, Examine, Observation};
 use super::http::Client;
-use super::objects::{Answer, Object, Objects, Put, Trouble, Version};
+use super::objects::{Answer, Now, Object, Objects, Put, Trouble, Version};
 use super::remotes::{Kind, Remote, Remotes};
 use super::s3::S3;
 use super::stamp::Stamp;
@@ -128,8 +128,23 @@ impl Objects for Named {
         self.ask(|engine| engine.get(name, until))
     }
 
+    fn get_if_changed(&self, name: &str, known: &Version, until: Instant) -> Answer<Now> {
+        self.ask(|engine| engine.get_if_changed(name, known, until))
+    }
+
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {
         self.ask(|engine| engine.put(name, bytes, was, until))
+    }
+
+    fn put_with(
+        &self,
+        new: (&str, &[u8]),
+        name: &str,
+        bytes: &[u8],
+        was: &Version,
+        until: Instant,
+    ) -> Answer<Option<Put>> {
+        self.ask(|engine| engine.put_with(new, name, bytes, was, until))
     }
 
     fn list(&self, folder: &str, until: Instant) -> Answer<Vec<String>> {

@@ -7,20 +7,12 @@
 //! same content: this is the fence.
 
 use super::folder::{Folder, Pauses};
-use super::head::Head;
+use super::head::{Head, PieceName, Present};
 use super::objects::{Cause, Put, Trouble, Version};
 use std::time::{Instant, SystemTime};
 
 /// How often a put whose answer was lost is sent again before it is fenced off.
 const AGAIN: usize = 1;
-
-/// The head that was read last.
-#[derive(Clone, Debug)]
-pub(super) struct Present {
-    /// `None` if it is damaged.
-    pub(super) head: Option<Head>,
-    pub(super) version: Version,
-}
 
 /// What became of a replacement.
 #[derive(Debug)]
@@ -46,12 +38,31 @@ pub(super) fn too_large() -> Trouble {
 }
 
 impl Folder {
-    /// Replaces the head `present` by `next`.
-    pub(super) fn replace(&self, present: &Present, next: &Head, until: Instant) -> Replaced {
+    /// Replaces the head `present` by `next`. A piece that no head names yet, and that was not put before, is put with it.
+    pub(super) fn replace(
+        &self,
+        present: &Present,
+        next: &Head,
+        piece: Option<(PieceName, &[u8])>,
+        until: Instant,
+    ) -> Replaced {
         let Some(wanted) = next.encode() else { return Replaced::Not(too_large(), present.clone()) };
+        let put = |first: bool, until: Instant| {
+            if let Some((name, bytes)) = piece {
+                if let Some(put) = self.put_together(name, bytes, &wanted, &present.version, until)? {
+                    return Ok(put);
+                }
+                // Whatever becomes of the piece, the head was not asked for.
+                let not_done = |trouble| Trouble { may_have_happened: false, ..trouble };
+                if first {
+                    self.put_piece(name, bytes, until).map_err(not_done)?;
+                }
+            }
+            self.put_head(&wanted, Some(&present.version), until)
+        };
         // Time is left to find out what happened.
         let left = until.saturating_duration_since(Instant::now());
-        let lost = match self.put_head(&wanted, Some(&present.version), until - left.mul_f64(0.4)) {
+        let lost = match put(true, until - left.mul_f64(0.4)) {
             Ok(Put::Done(version)) => return Replaced::Done(version),
             Ok(Put::Conflict) => None,
             Err(trouble) if !trouble.may_have_happened => return Replaced::Not(trouble, present.clone()),
@@ -78,7 +89,7 @@ impl Folder {
                 }
                 Ok(Some(there)) if there.version == present.version && again < AGAIN => {
                     again += 1;
-                    if let Ok(Put::Done(version)) = self.put_head(&wanted, Some(&present.version), until) {
+                    if let Ok(Put::Done(version)) = put(false, until) {
                         return Replaced::Done(version);
                     }
                 }

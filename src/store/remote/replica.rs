@@ -2,10 +2,9 @@
 //! A copy at a remote: how it is read. How it is changed is in [`super::locked`].
 
 use super::folder::{Folder, Pauses, step_end};
-use super::head::{HEAD_LEN, Head, REPLICA_LEN, front_of_damaged};
+use super::head::{HEAD_LEN, Head, Present, REPLICA_LEN, front_of_damaged};
 use super::locked::LockedRemote;
-use super::objects::{Cause, Object, Objects, Trouble};
-use super::replace::Present;
+use super::objects::{Cause, Now, Object, Objects, Trouble};
 use super::vacancy::VacantRemote;
 use crate::error::{Error, Refusal, Result};
 use crate::store::deadline::Place;
@@ -83,19 +82,41 @@ impl Folder {
     pub(super) fn open(self: &Arc<Self>, doing: &'static str, until: Instant) -> Result<(Reading, Present)> {
         let object = self.head_object(doing, until)?;
         let present = Present { head: Head::decode(&object.bytes), version: object.version.clone() };
-        Ok((self.reading(&object, present.clone(), None), present))
+        Ok((self.reading(&present, &object.bytes, None), present))
     }
 
-    fn reading(self: &Arc<Self>, object: &Object, present: Present, read: Option<Vec<u8>>) -> Reading {
+    /// As [`Folder::open`], to change the copy. If the head is the one that this program read or put last, the engine need
+    /// not send it.
+    fn open_to_change(self: &Arc<Self>, until: Instant) -> Result<(Reading, Present)> {
+        let known = self.remembered().present.clone();
+        let now = match &known {
+            Some(known) => self.get_head_if_changed(&known.version, until),
+            None => self.get_head(until).map(Now::Object),
+        };
+        let object = match (now.map_err(|trouble| self.error("read", trouble))?, known) {
+            (Now::Same, Some(Present { head: Some(head), version })) => {
+                let present = Present { head: Some(head), version };
+                return Ok((self.reading(&present, &[], None), present));
+            }
+            (Now::Same, _) => self.head_object("read", until)?,
+            (Now::Object(object), _) => object.ok_or_else(|| self.missing())?,
+        };
+        let present = Present { head: Head::decode(&object.bytes), version: object.version.clone() };
+        self.remembered().present = present.head.is_some().then(|| present.clone());
+        Ok((self.reading(&present, &object.bytes, None), present))
+    }
+
+    /// The copy whose head is `present`. `bytes` are those of the head, which are needed if it is damaged.
+    fn reading(self: &Arc<Self>, present: &Present, bytes: &[u8], read: Option<Vec<u8>>) -> Reading {
         let (id, front, len) = match &present.head {
             Some(head) => (head.replica, head.front(), head.file_len()),
             None => {
-                let front = front_of_damaged(&object.bytes);
+                let front = front_of_damaged(bytes);
                 let len = front.0.len() as u64;
-                (id_of_damaged(&object.bytes), front, len)
+                (id_of_damaged(bytes), front, len)
             }
         };
-        let rest = RemoteRest { folder: Arc::clone(self), present, read };
+        let rest = RemoteRest { folder: Arc::clone(self), present: present.clone(), read };
         Reading::new(self.path(), CopyId::Remote(id), front, len, Arc::new(rest))
     }
 
@@ -109,17 +130,17 @@ impl Folder {
             let present = Present { head: Head::decode(&object.bytes), version: object.version.clone() };
             let few = |head: &&Head| head.file_len() - FRONT_LEN as u64 <= READ_AT_ONCE;
             let Some(head) = present.head.as_ref().filter(few) else {
-                return Ok((self.reading(&object, present.clone(), None), present));
+                return Ok((self.reading(&present, &object.bytes, None), present));
             };
             let fetched = self.fetch(&head.pieces, READ_AT_ONCE, until).map_err(failed)?;
             if fetched.complete {
                 self.remember_tail(head, &fetched.bytes);
-                return Ok((self.reading(&object, present.clone(), Some(fetched.bytes)), present));
+                return Ok((self.reading(&present, &object.bytes, Some(fetched.bytes)), present));
             }
             let now = self.head_object("read", until)?;
             if now.version == object.version {
                 // A piece is missing or has another length. What is authentic ends before it.
-                return Ok((self.reading(&object, present.clone(), Some(fetched.bytes)), present));
+                return Ok((self.reading(&present, &object.bytes, Some(fetched.bytes)), present));
             }
             object = now;
             if !pauses.wait() {
@@ -182,7 +203,7 @@ impl Replica for RemoteReplica {
     }
 
     fn try_lock(&self, until: Instant) -> Result<LockAttempt> {
-        let (reading, present) = self.0.open("read", step_end(until))?;
+        let (reading, present) = self.0.open_to_change(step_end(until))?;
         let locked = LockedRemote::new(Arc::clone(&self.0), present);
         Ok(LockAttempt::Locked(LockedReplica::new(reading, Arc::new(locked))))
     }

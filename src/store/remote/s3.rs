@@ -24,7 +24,7 @@ mod tests;
 mod xml;
 
 use super::http::{Client, Endpoint, Request, Response, Settings, Verdict};
-use super::objects::{Answer, Cause, MAX_OBJECT, Object, Objects, Put, Trouble, Version};
+use super::objects::{Answer, Cause, MAX_OBJECT, Now, Object, Objects, Put, Trouble, Version};
 use super::remotes::{S3Settings, Source};
 use answers::{Context, Doing, Refusal};
 use sign::{Credentials, Signed};
@@ -166,6 +166,29 @@ impl S3 {
         })
     }
 
+    /// Reads an object, unless it still is the version `known`.
+    fn read(&self, name: &str, known: Option<&Version>, until: Instant) -> Answer<Now> {
+        let doing = Doing::Read(name);
+        let tag = known.map(|version| format!("\"{}\"", version.0));
+        let condition = tag.as_ref().map(|tag| ("if-none-match", tag.as_str()));
+        let asked =
+            Asked { headers: condition.as_slice(), limit: MAX_OBJECT, ..Asked::new("GET", doing, name) };
+        let mut answer = self.ask(&asked, until)?;
+        match answer.status {
+            200 => {
+                let version = self.version(&answer)?;
+                return Ok(Now::Object(Some(Object { bytes: std::mem::take(&mut *answer.body), version })));
+            }
+            304 if known.is_some() => return Ok(Now::Same),
+            _ => {}
+        }
+        match Refusal::of(&answer).code.as_str() {
+            "NoSuchKey" => Ok(Now::Object(None)),
+            "AccessDenied" if self.is_absent(name, until) => Ok(Now::Object(None)),
+            _ => Err(self.refused(&answer, doing)),
+        }
+    }
+
     fn context(&self) -> Context<'_> {
         Context {
             bucket: &self.settings.bucket,
@@ -211,17 +234,14 @@ fn is_conflict(refusal: &Refusal) -> bool {
 
 impl Objects for S3 {
     fn get(&self, name: &str, until: Instant) -> Answer<Option<Object>> {
-        let doing = Doing::Read(name);
-        let mut answer = self.ask(&Asked { limit: MAX_OBJECT, ..Asked::new("GET", doing, name) }, until)?;
-        if answer.status == 200 {
-            let version = self.version(&answer)?;
-            return Ok(Some(Object { bytes: std::mem::take(&mut *answer.body), version }));
+        match self.read(name, None, until)? {
+            Now::Object(object) => Ok(object),
+            Now::Same => Ok(None),
         }
-        match Refusal::of(&answer).code.as_str() {
-            "NoSuchKey" => Ok(None),
-            "AccessDenied" if self.is_absent(name, until) => Ok(None),
-            _ => Err(self.refused(&answer, doing)),
-        }
+    }
+
+    fn get_if_changed(&self, name: &str, known: &Version, until: Instant) -> Answer<Now> {
+        self.read(name, Some(known), until)
     }
 
     fn put(&self, name: &str, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {

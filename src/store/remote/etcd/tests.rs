@@ -84,6 +84,44 @@ fn puts_if_absent_or_unchanged() {
 }
 
 #[test]
+fn puts_two_objects_in_one_transaction() {
+    let found = |value| {
+        says(&format!(r#""responses":[{{"response_range":{{"kvs":[{}]}}}}]"#, kv("/db1/head", value, 6)))
+    };
+    let gateway = Gateway::new(vec![
+        says(r#""succeeded":true"#),
+        found(b"other"),
+        // The first answer is lost.
+        Reply::Nothing,
+        found(b"two"),
+    ]);
+    let etcd = gateway.etcd(None);
+    let was = version(5, b"one");
+    let put = || etcd.put_with(("db1/pieces/1-2", b"record"), "db1/head", b"two", &was, soon());
+    assert_eq!(put(), Ok(Some(Put::Done(version(7, b"two")))));
+    assert_eq!(put(), Ok(Some(Put::Conflict)));
+    assert_eq!(put(), Ok(Some(Put::Done(version(6, b"two")))));
+    let asked = gateway.asked();
+    let (piece, head) = (encoded(b"/db1/pieces/1-2"), encoded(b"/db1/head"));
+    assert_eq!(asked[0].0, "/v3/kv/txn");
+    assert_eq!(
+        asked[0].2,
+        json!({
+            "compare": [
+                {"key": head, "target": "MOD", "result": "EQUAL", "mod_revision": "5"},
+                {"key": head, "target": "VALUE", "result": "EQUAL", "value": encoded(b"one")},
+                {"key": piece, "target": "CREATE", "result": "EQUAL", "create_revision": "0"},
+            ],
+            "success": [
+                {"request_put": {"key": head, "value": encoded(b"two")}},
+                {"request_put": {"key": piece, "value": encoded(b"record")}},
+            ],
+            "failure": [{"request_range": {"key": head}}],
+        })
+    );
+}
+
+#[test]
 fn a_version_that_no_object_can_have_is_a_conflict() {
     let gateway = Gateway::new(Vec::new());
     let etcd = gateway.etcd(None);

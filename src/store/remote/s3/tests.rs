@@ -66,6 +66,33 @@ fn an_object_is_read_and_put_under_its_version() {
 }
 
 #[test]
+fn an_object_that_is_known_is_not_sent_again() {
+    let store = Store::saying(&[
+        (304, "ETag: \"abc\"\r\n", ""),
+        (200, "ETag: \"def\"\r\n", "bytes"),
+        (404, "", &error("NoSuchKey")),
+        (304, "", ""),
+    ]);
+    let known = Version("abc".into());
+    let ask = || store.s3.get_if_changed("db1/head", &known, soon());
+    assert_eq!(ask(), Ok(Now::Same));
+    let other = Object { bytes: b"bytes".to_vec(), version: Version("def".into()) };
+    assert_eq!(ask(), Ok(Now::Object(Some(other))));
+    assert_eq!(ask(), Ok(Now::Object(None)));
+    // Nobody asked for this.
+    let strange = store.s3.get("db1/head", soon()).unwrap_err();
+    assert_eq!((strange.cause, strange.may_have_happened), (Cause::NotTheEngine, false), "{strange}");
+    let requests = store.requests();
+    let conditional = |text: &String| text.to_ascii_lowercase().contains("\r\nif-none-match: \"abc\"\r\n");
+    assert_eq!(requests.iter().map(conditional).collect::<Vec<_>>(), [true, true, true, false]);
+    assert!(
+        requests[0].contains("SignedHeaders=host;if-none-match;x-amz-content-sha256;"),
+        "{}",
+        requests[0]
+    );
+}
+
+#[test]
 fn each_refusal_has_its_cause_and_says_what_to_do() {
     let wrong_region = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-2</Region></Error>";
     let skewed = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
