@@ -17,10 +17,21 @@ pub const MIN_PASSPHRASE: usize = 8;
 /// Name of the slot for a recovery key, unless another one is given.
 pub(super) const RECOVERY_NAME: &str = "recovery key";
 
+/// How [`custodians_name`] begins.
+const SET: &str = "set ";
+/// Name of the slot for a secret that came in the place of custodians.
+const ADDED_NAME: &str = "added";
+
 /// Name of the slot for the custodians with these shares, unless another one is given: the set, which their pages name too.
 /// Nothing else in the slot tells which shares belong to it.
 pub(super) fn custodians_name(shares: &[Share]) -> String {
-    format!("set {}", shares.first().map(Share::set).unwrap_or_default())
+    format!("{SET}{}", shares.first().map(Share::set).unwrap_or_default())
+}
+
+/// Name of the slot for a secret in the place of another one: the same, unless it is a set of shares.
+pub(super) fn name_after_change(slot: &Slot) -> &str {
+    let is_set = matches!(slot.kind, SlotKind::Custodians(_)) && slot.name.starts_with(SET);
+    if is_set { ADDED_NAME } else { &slot.name }
 }
 
 /// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase

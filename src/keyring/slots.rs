@@ -2,7 +2,9 @@
 //! Adds, changes and removes unlock slots, and renews the data key, on all copies at once. A server that uses
 //! the keyring keeps running.
 
-use super::sealing::{RECOVERY_NAME, custodians_name, seal, seal_custodians, seal_recovery};
+use super::sealing::{
+    RECOVERY_NAME, custodians_name, name_after_change, seal, seal_custodians, seal_recovery,
+};
 use super::shared::Keyring;
 use super::until::Until;
 use super::writer::Writer;
@@ -196,7 +198,7 @@ impl Keyring {
     }
 
     /// Replaces the slot that `old` unlocks by one for `new`, read from `source_name`. It keeps its number and
-    /// its name. Returns its number.
+    /// its name, unless that is the set of custodians' shares. Returns its number.
     ///
     /// # Errors
     /// [`BadRequest::NoSuchSlot`] if `old` unlocks none; [`Refusal::ForgedSlot`]; a secret that is too short;
@@ -214,7 +216,8 @@ impl Keyring {
             |current| {
                 for (number, slot) in current.slots.iter() {
                     if current.opens(number, slot, &old)? {
-                        let new = seal(new, source_name, &slot.name, cost, current.keys, current.id)?;
+                        let name = name_after_change(slot);
+                        let new = seal(new, source_name, name, cost, current.keys, current.id)?;
                         return Ok((number, new));
                     }
                 }

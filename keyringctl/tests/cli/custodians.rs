@@ -308,6 +308,12 @@ fn custodians_give_the_server_a_new_secret_when_the_old_one_is_lost() {
     let changed = given(&place, line, &[&shares[1], &shares[3], &shares[2]]);
     assert_eq!(changed.code, 0, "{}", changed.stderr);
     assert_eq!(place.run("list DIR/main.keyring --unlock file:DIR/other").code, 0);
+    // It is no set of shares any more.
+    let listed = place.run("slot list DIR/main.keyring").stdout;
+    assert!(
+        listed.contains("slot 2 ") && listed.contains("(added)") && !listed.contains("(set "),
+        "{listed}"
+    );
     assert!(given(&place, LIST, &[&shares[1]]).stderr.contains("has no unlock slot for custodians"));
 }
 

@@ -16,8 +16,8 @@ use serde_json::json;
 
 /// Change the secret of the slot that --unlock fits to --new
 ///
-/// The slot keeps its number and its name. If the server on this host reads the old secret, give it the new one before
-/// its next start.
+/// The slot keeps its number, and its name unless that is the set of custodians' shares. If the server on this host reads
+/// the old secret, give it the new one before its next start.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl slot change /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/old.secret --new file:/etc/mysql/new.secret"
