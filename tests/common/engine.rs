@@ -40,6 +40,8 @@ pub struct Request {
 pub enum Fault {
     /// It is refused and not carried out.
     Refused(Cause),
+    /// It is not carried out, and the answer is that there is no room, which does not tell.
+    NoRoom,
     /// It is carried out, and the answer is lost.
     AnswerLost,
     /// It is lost itself, and nobody knows.
@@ -151,6 +153,7 @@ impl fmt::Debug for Client {
 fn trouble(fault: Fault) -> Trouble {
     match fault {
         Fault::Refused(cause) => Trouble::not_done(cause, format!("the simulated engine refuses: {cause:?}")),
+        Fault::NoRoom => Trouble::unknown(Cause::Full, "the simulated engine has no room"),
         _ => Trouble::unknown(Cause::Unreachable, "the simulated engine does not answer"),
     }
 }
@@ -419,6 +422,7 @@ impl Client {
         }
         match fault {
             Some(Fault::Death(_)) => self.die(Some(world)),
+            Some(Fault::NoRoom) => Err(trouble(Fault::NoRoom)),
             _ => Err(trouble(Fault::AnswerLost)),
         }
     }

@@ -138,6 +138,27 @@ fn an_engine_that_goes_away_in_the_middle_leaves_it_open_whether_the_change_was_
     }
 }
 
+/// An engine without room does not keep a change waiting until its time is over.
+#[test]
+fn an_engine_without_room_is_asked_a_few_times_only() {
+    for kind in KINDS {
+        let (world, set) = World::filled_on(kind, &[ONE], Rng(26));
+        let keyring = world.program().load(&[ONE], 1).unwrap();
+        take_into_use(&keyring);
+        let head = if kind == Kind::Pairs { 2 } else { 3 };
+        let every = (head..100).step_by(2).map(|at| (at, Fault::NoRoom)).collect::<Vec<_>>();
+        world.one.plan(&every);
+        let e = store("new").run(&keyring).unwrap_err();
+        assert!(e.to_string().contains("has no room"), "{kind:?}: {e}");
+        let asked = world.one.requests().len();
+        assert!(asked < head + 8, "{kind:?}: {asked} requests");
+        assert_eq!(contents(&keyring), set);
+        world.one.plan(&[]);
+        store("new").run(&keyring).unwrap();
+        assert_eq!(world.found(&[ONE]).unwrap(), store("new").after(&set, &set), "{kind:?}");
+    }
+}
+
 #[test]
 fn an_engine_that_is_away_is_away_and_not_damaged_and_comes_back_without_a_restart() {
     for cause in CAUSES {

@@ -95,9 +95,14 @@ impl Folder {
                 }
                 Ok(Some(there)) if there.version == present.version => {
                     let Some(bytes) = &fence_bytes else { return unknown(lost) };
-                    if let Ok(Put::Done(version)) = self.put_head(bytes, Some(&present.version), until) {
-                        let busy = || Trouble::not_done(Cause::Unwell, "the remote was busy: try again");
-                        return not_done(lost.unwrap_or_else(busy), Present { head: fence, version });
+                    match self.put_head(bytes, Some(&present.version), until) {
+                        Ok(Put::Done(version)) => {
+                            let busy = || Trouble::not_done(Cause::Unwell, "the remote was busy: try again");
+                            return not_done(lost.unwrap_or_else(busy), Present { head: fence, version });
+                        }
+                        // An engine without room has none a moment later either.
+                        Err(trouble) if trouble.cause == Cause::Full => return unknown(lost),
+                        _ => {}
                     }
                 }
                 Ok(there) => {
