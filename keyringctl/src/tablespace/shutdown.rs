@@ -45,11 +45,7 @@ pub enum Shutdown {
 
 /// Finds out how the server of a data directory left the files that were found below it, or else in other directories.
 pub fn shutdown(datadir: &Path, found: &DataFiles) -> Shutdown {
-    let of = |kind| {
-        let all = found.files.iter().filter(move |(_, k)| *k == kind).map(|(path, _)| path.clone());
-        let (below, elsewhere): (Vec<_>, Vec<_>) = all.partition(|path| path.starts_with(datadir));
-        if below.is_empty() { elsewhere } else { below }
-    };
+    let of = |kind| files_of(datadir, found, kind);
     let (system, mut redo) = (of(DataFileKind::System), of(DataFileKind::Redo));
     // In the order of their numbers.
     redo.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
@@ -68,6 +64,13 @@ pub fn shutdown(datadir: &Path, found: &DataFiles) -> Shutdown {
         return Shutdown::Unclean;
     }
     Shutdown::Clean
+}
+
+/// The files of a kind that were found below a data directory, or else in other directories.
+pub(super) fn files_of(datadir: &Path, found: &DataFiles, kind: DataFileKind) -> Vec<PathBuf> {
+    let all = found.files.iter().filter(|(_, k)| *k == kind).map(|(path, _)| path.clone());
+    let (below, elsewhere): (Vec<_>, Vec<_>) = all.partition(|path| path.starts_with(datadir));
+    if below.is_empty() { elsewhere } else { below }
 }
 
 /// The lock of a running server.

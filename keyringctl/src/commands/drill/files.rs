@@ -7,7 +7,7 @@ use super::outcome::FailedTable;
 use super::progress::{Progress, Unit};
 use crate::show::Shown;
 use crate::tablespace::{
-    DataFileKind, DataFiles, Depth, FileReport, FileState, MasterKeys, all_master_keys, check, find, shutdown,
+    DataFileKind, DataFiles, Depth, FileReport, FileState, MasterKeys, check, find, log_needs,
 };
 use std::path::{Path, PathBuf};
 
@@ -99,12 +99,7 @@ impl FileFaults {
 /// Why no server can recover these files: their redo log, or a change in it, names a master key that the keyring lacks. A
 /// server that replays the change finds the log corrupt again and again, and fills its error log.
 pub(super) fn not_recoverable(backup: &Path, found: &DataFiles, keys: &dyn MasterKeys) -> Option<String> {
-    let is_of_log =
-        |(_, kind): &&(PathBuf, DataFileKind)| matches!(kind, DataFileKind::Redo | DataFileKind::System);
-    let files = found.files.iter().filter(is_of_log).cloned().collect();
-    let log = DataFiles { files, ..DataFiles::default() };
-    let (needed, _) = all_master_keys(&log, keys, &shutdown(backup, &log));
-    let missing: Vec<_> = needed.keys.keys().filter(|id| !keys.with_key(id, &mut |_| ())).cloned().collect();
+    let missing: Vec<_> = log_needs(backup, found, keys).missing(keys).into_keys().collect();
     (!missing.is_empty()).then(|| {
         format!(
             "its redo log needs a master key that is not in the keyring ({}), so that no server can recover it. One that tries may \
