@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl verify`: checks every byte of keyring files and compares them, and with `--datadir` whether a keyring decrypts a server's files.
 
+mod args;
 mod datadir;
 mod left;
 mod opened;
+mod show;
 
 use super::audit_trail;
 use super::copies;
@@ -38,7 +40,7 @@ pub(super) struct Args {
     #[command(flatten)]
     secret: secret::Args,
     #[command(flatten)]
-    files: datadir::Args,
+    files: args::Args,
     #[command(flatten)]
     server: copies::ServerArgs,
 }

@@ -3,6 +3,7 @@
 
 mod advice;
 mod candidate;
+mod none_right;
 mod not_known;
 
 use super::apart::is_one_file;
