@@ -6,10 +6,12 @@ use super::output::counted;
 use crate::commands::status::copy_status::WitnessSays;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
-use crate::tablespace::{self, DataFileKind, Depth, FileReport, FileState, MasterKeys, Shutdown};
+use crate::tablespace::{
+    self, DataFileKind, Depth, FileReport, FileState, LogNeeds, MasterKeys, Shutdown, log_needs,
+};
 use keyring_external::keyring::Keyring;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Most files of which it is not known what they need that the table names.
@@ -27,7 +29,13 @@ pub(super) struct Needs {
     pub unknown: Vec<FileReport>,
     /// How the server left the files.
     pub shutdown: Shutdown,
+    /// The keys that the redo log needs.
+    of_log: BTreeSet<String>,
 }
+
+/// What it means that a keyring lacks a key which the redo log needs.
+pub(super) const LOG_LACKS_KEY: &str = "Without a key that the redo log needs, a server does not start, or it reads the log again \
+    and again without end and fills its error log";
 
 /// Why files may need keys that none of them names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +71,7 @@ impl Needs {
             missing: BTreeMap::new(),
             unknown: Vec::new(),
             shutdown: tablespace::shutdown(datadir, &found),
+            of_log: BTreeSet::new(),
         };
         for file in tablespace::check(&found, keyring, Depth::OnePage, &mut |_, _| {}) {
             // Doublewrite files hold old copies of pages.
@@ -85,7 +94,35 @@ impl Needs {
                 _ => {}
             }
         }
+        needs.add_log(log_needs(datadir, &found, keyring), keyring);
         Ok(needs)
+    }
+
+    fn add_log(&mut self, log: LogNeeds, keyring: &Keyring) {
+        let add = |all: &mut Vec<PathBuf>, files: &[PathBuf]| {
+            for file in files {
+                if !all.contains(file) {
+                    all.push(file.clone());
+                }
+            }
+        };
+        let missing = log.missing(keyring);
+        for (key, files) in &missing {
+            add(self.missing.entry((key.clone(), FileState::KeyMissing)).or_default(), files);
+        }
+        for (key, files) in &log.keys {
+            add(self.keys.entry(key.clone()).or_default(), files);
+        }
+        // A running server writes it at the moment.
+        if missing.is_empty() && !matches!(self.shutdown, Shutdown::Running { .. }) {
+            self.unknown.extend(log.unread);
+        }
+        self.of_log = log.keys.into_keys().collect();
+    }
+
+    /// Whether the keyring lacks a key that the redo log needs, so that no server starts with it.
+    pub(super) fn lacks_for_log(&self) -> bool {
+        self.missing.keys().any(|(key, _)| self.of_log.contains(key))
     }
 
     /// How many different keys the files need.
@@ -168,6 +205,9 @@ impl Needs {
                 "not checked or damaged: --json lists them",
                 "not known whether they can be decrypted",
             ));
+        }
+        if self.lacks_for_log() {
+            plan.note(format!("{LOG_LACKS_KEY}."));
         }
         if let Some(unnamed) = unnamed {
             plan.note(sentence(&unnamed.text(&self.datadir)));

@@ -5,6 +5,7 @@ mod args;
 mod datadir;
 mod left;
 mod opened;
+mod redo_log;
 mod show;
 
 use super::audit_trail;

@@ -3,7 +3,7 @@
 
 use super::consent::{Consent, Decision, Effect, Plan};
 use super::copies;
-use super::needs::Needs;
+use super::needs::{LOG_LACKS_KEY, Needs};
 use super::output::{Output, counted, stderr_report};
 use super::status::{self, copy_status};
 use super::verdict::Verdict;
@@ -120,10 +120,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             plan.detail("witness", json!(seen.map(|w| json!({ "id": w.id, "generation": w.generation }))));
             if !needs.missing.is_empty() && !accept_missing_keys {
                 plan.show(consent, out);
+                let give_up = match needs.lacks_for_log() {
+                    true => {
+                        format!(
+                            "restore a backup of the data. {LOG_LACKS_KEY}: --accept-missing-keys does not change that"
+                        )
+                    }
+                    false => "and you give those files up, add --accept-missing-keys".to_owned(),
+                };
                 return Err(Error::Usage(format!(
                     "nothing was accepted: files in {} need {} that {} does not have. Find the copy that has {}: run \
-                     keyringctl verify COPY --datadir {}{} with each. Only if no copy has {} and you give those files up, \
-                     add --accept-missing-keys",
+                     keyringctl verify COPY --datadir {}{} with each. Only if no copy has {}{} {give_up}",
                     datadir.shown(),
                     counted(needs.missing.len(), "key"),
                     copies.first().shown(),
@@ -131,6 +138,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     datadir.shown(),
                     copies.secret.option(),
                     them(needs.missing.len()),
+                    if needs.lacks_for_log() { "," } else { "" },
                 )));
             }
             if let Some(unnamed) = unnamed
@@ -158,7 +166,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 status.id,
                 status.generation
             ));
-            out.line("Next: start the server, and read in its error log whether it could decrypt everything");
+            out.line(match needs.lacks_for_log() {
+                true => format!("{LOG_LACKS_KEY}: restore a backup of the data"),
+                false => {
+                    "Next: start the server, and read in its error log whether it could decrypt everything"
+                        .to_owned()
+                }
+            });
             Ok(Verdict::Fine)
         }
     }

@@ -144,7 +144,7 @@ pub struct FileReport {
 
 impl FileReport {
     /// The report on what could not be judged.
-    pub(super) fn not_judged(path: PathBuf, kind: DataFileKind, state: FileState, why: &str) -> FileReport {
+    pub(crate) fn not_judged(path: PathBuf, kind: DataFileKind, state: FileState, why: &str) -> FileReport {
         FileReport {
             path,
             kind,

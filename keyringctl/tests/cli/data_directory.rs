@@ -26,10 +26,12 @@ const fn hex(text: &str) -> [u8; 32] {
     bytes
 }
 
+/// The UUID of the sample server.
+pub(super) const SERVER: &str = "e6e52dec-e7fc-11f1-ada4-02fc00000001";
+
 /// The files of a throw-away server in `data` (src/tablespace/samples.rs), and keyrings: `main` has their keys, `less` lacks
 /// one, `wrong` has one with other bytes.
 pub(super) fn sample_server() -> Place {
-    const SERVER: &str = "e6e52dec-e7fc-11f1-ada4-02fc00000001";
     let key = |id: &str, data: &str| {
         format!(
             r#"{{"user":"","data_id":"{id}","data_type":"AES","data":"{data}","extension":[]}}"#,

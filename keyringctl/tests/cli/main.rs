@@ -16,6 +16,7 @@ mod monitoring;
 mod other_keyrings;
 mod prompts;
 mod qr_code;
+mod redo_log;
 mod retention;
 mod slots;
 mod which;

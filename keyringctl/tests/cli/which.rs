@@ -23,7 +23,7 @@ fn real_fs() -> Arc<dyn Fs> {
 
 /// The sample server, which is configured with DIR/main.keyring and DIR/mirror.keyring, both in the same state. The data
 /// directory was last used with them.
-fn server() -> Place {
+pub(super) fn server() -> Place {
     let place = sample_server();
     let dir = place.dir.path().display();
     let options = format!(
@@ -37,25 +37,25 @@ fn server() -> Place {
     place
 }
 
-fn copy(place: &Place, from: &str, to: &str) {
+pub(super) fn copy(place: &Place, from: &str, to: &str) {
     place.write(to, &fs::read(place.path(from)).unwrap());
 }
 
-fn open(place: &Place, name: &str) -> Keyring {
+pub(super) fn open(place: &Place, name: &str) -> Keyring {
     load(&Places::from(&real_fs()), &place.path(name), &UnlockSource::File(place.path("secret"))).unwrap().0
 }
 
-fn store(place: &Place, name: &str, id: &str, data: &[u8]) {
+pub(super) fn store(place: &Place, name: &str, id: &str, data: &[u8]) {
     open(place, name).store(common::name(id, ""), &common::key_type("AES"), data).unwrap();
 }
 
 /// The data directory was used with this copy.
-fn used(place: &Place, name: &str) {
+pub(super) fn used(place: &Place, name: &str) {
     open(place, name).write_witness(&real_fs(), &place.path("data"), |_, _| {}).unwrap();
 }
 
 /// Runs `which` with the paths of copies. Returns its exit code and its document.
-fn which(place: &Place, copies: &str) -> (i32, Value) {
+pub(super) fn which(place: &Place, copies: &str) -> (i32, Value) {
     let Ended { code, stdout, stderr } =
         place.run(&format!("which {copies} --datadir DIR/data {SERVER} --json"));
     (code, serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stdout}{stderr}")))

@@ -123,6 +123,20 @@ pub(super) fn left_by_a_killed_server(place: &Place) {
     place.write("data/#innodb_redo/#ib_redo0", &log);
 }
 
+/// As [`left_by_a_killed_server`], with a change in the redo log that names a master key.
+pub(super) fn left_with_a_log_that_names(place: &Place, server: &str, number: u32) {
+    left_by_a_killed_server(place);
+    let path = place.path("data/#innodb_redo/#ib_redo0");
+    let mut log = fs::read(&path).unwrap();
+    // The block with the checkpoint.
+    let at = 5 * 512;
+    log[at..at + 4].copy_from_slice(&18_u32.to_be_bytes());
+    log[at + 4..at + 6].copy_from_slice(&512_u16.to_be_bytes());
+    let name = [b"lCC", &number.to_be_bytes()[..], server.as_bytes()].concat();
+    log[at + 12..at + 12 + name.len()].copy_from_slice(&name);
+    fs::write(&path, log).unwrap();
+}
+
 #[test]
 fn after_an_unclean_shutdown_an_older_keyring_is_accepted_only_with_accept_missing_keys() {
     let place = sample_server();

@@ -289,6 +289,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),
     ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
     ("verify_datadir::one_key_missing", Nothing, verify_datadir::one_key_missing),
+    ("verify_datadir::redo_log_needs_a_key", Nothing, verify_datadir::redo_log_needs_a_key),
     ("verify_datadir::while_running", Nothing, verify_datadir::while_running),
     ("engines_network::drops_what_it_is_told_to", Network, network::drops_what_it_is_told_to),
     ("engines_network::forwarder_swallows", Nothing, network::forwarder_swallows),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 61] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 62] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -26,6 +26,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 61] = [
     ("one-copy", "there is more than one copy"),
     ("recovery-slot", "a recovery key or custodians unlock the keyring too"),
     ("witness", "the witness does not contradict the copies"),
+    ("redo-log", "the keyring has the master keys that the redo log needs"),
     ("leftover-write", "no interrupted write left a file"),
     ("volume", "the volumes of the copies are mounted and answer"),
     ("same-device", "no copy is on the filesystem of the data directory"),

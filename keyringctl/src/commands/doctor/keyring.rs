@@ -7,6 +7,7 @@ use super::copy_remedies::{
 };
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use super::redo_log;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::Content;
 use crate::commands::stat::is_missing;
@@ -54,6 +55,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) -> Option<Content
         .collect();
     copies::compare(view, &opened, found);
     copies::witness(view, &places, &opened, found);
+    redo_log::check(view, &places, &opened, found);
     if let Some((path, first)) = opened.first() {
         slots(view, path, &first.claims, found);
     }

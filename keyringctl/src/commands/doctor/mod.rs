@@ -18,6 +18,7 @@ pub(super) mod option_access;
 pub(super) mod option_files;
 pub(super) mod ordinary;
 pub(super) mod permission;
+mod redo_log;
 mod remedies;
 mod remotes;
 pub(super) mod selinux;

@@ -4,11 +4,12 @@
 use super::args::Args;
 use super::left::Left;
 use super::opened::OpenedKeyring;
+use super::redo_log::RedoLogs;
 use super::show::{self, is_half_done};
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::show::Shown;
+use crate::show::{Shown, exact_paths};
 use crate::tablespace::{
     DataFileKind, DataFiles, Depth, FileReport, FileState, MissingPart, check, find, missing_parts,
 };
@@ -68,6 +69,12 @@ pub(super) fn run(
         }
         files = check_files(&found, &keyring, depth);
     }
+    let mut logs = RedoLogs::of(&args.datadir, &found, &keyring);
+    // A server stores a key before its log names it.
+    if logs.lacks_keys() && keyring.reload(places).is_ok() {
+        logs.compare_again(&keyring);
+    }
+    logs.add_missing(&mut files);
     let missing = missing(args, &directories, &found, &files);
     let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
     let unencrypted: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
@@ -81,6 +88,7 @@ pub(super) fn run(
         && !lacks_unnamed
         && (unencrypted.is_empty() || !args.all_encrypted);
     show::print(args, &files, &found, (&missing, &unnamed), out);
+    logs.print_unread(out);
     out.document(&json!({
         "keyrings": keyrings,
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
@@ -90,6 +98,7 @@ pub(super) fn run(
         "no_data": found.no_data,
         "missing": missing,
         "not_shut_down": unnamed.iter().map(|left| left.datadir.exact()).collect::<Vec<_>>(),
+        "log_not_read": exact_paths(&logs.unread()),
         "files": files,
     }));
     let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();

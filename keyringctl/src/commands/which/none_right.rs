@@ -3,6 +3,7 @@
 
 use super::advice::{Advice, Place, merge};
 use super::candidate::{Candidate, Obstacle, Opened};
+use crate::commands::needs::LOG_LACKS_KEY;
 use crate::commands::output::counted;
 use crate::show::Shown;
 use keyring_external::keyring::Relation;
@@ -52,7 +53,14 @@ impl Place<'_> {
         advice.text.push(
             "Find another copy or backup of the keyring, and name it to keyringctl which too".to_owned(),
         );
-        if let Some((best, how)) = opened.iter().min_by_key(|(_, how)| how.needs.missing.len()) {
+        let lack = |how: &Opened| (how.needs.lacks_for_log(), how.needs.missing.len());
+        if let Some((best, how)) = opened.iter().min_by_key(|(_, how)| lack(how)) {
+            if how.needs.lacks_for_log() {
+                advice.text.push(format!(
+                    "{LOG_LACKS_KEY}. If there is no other copy, restore a backup of the data"
+                ));
+                return advice;
+            }
             let files: usize = how.needs.missing.values().map(Vec::len).sum();
             advice.text.push(format!(
                 "Only if there is none, give up the {} that {} cannot decrypt, with the server stopped:",

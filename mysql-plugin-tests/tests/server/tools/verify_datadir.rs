@@ -8,6 +8,7 @@ mod checksums;
 mod corpus;
 mod kinds;
 mod one_key;
+mod redo_log;
 mod verified;
 
 pub use agreement::commands_agree;
@@ -15,6 +16,7 @@ pub use backups::{forms_of_backups, other_places};
 pub use checksums::as_innochecksum;
 pub use corpus::std_data;
 pub use one_key::one_key_missing;
+pub use redo_log::redo_log_needs_a_key;
 
 use kinds::{ROWS, encrypting, make_kinds};
 use mysql::prelude::Queryable;

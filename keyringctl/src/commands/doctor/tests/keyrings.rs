@@ -146,6 +146,28 @@ fn a_copy_that_diverged_from_what_the_data_was_used_with_is_reported() {
 }
 
 #[test]
+fn a_redo_log_that_needs_a_key_which_the_keyring_lacks_is_reported() {
+    let guest = Guest::new();
+    let id = guest.leave_redo_log();
+    error(
+        &guest.findings(),
+        "redo-log",
+        &format!("var/lib/mysql/#innodb_redo needs master key {id}, which /mnt/a"),
+    );
+    // Also in a directory of its own.
+    fs::create_dir_all(guest.at("var/redo")).unwrap();
+    fs::rename(guest.at("var/lib/mysql/#innodb_redo"), guest.at("var/redo/#innodb_redo")).unwrap();
+    passes(&guest.findings());
+    guest.write(OPTIONS, "[mysqld]\ninnodb_log_group_home_dir=/var/redo\n");
+    error(&guest.findings(), "redo-log", "var/redo/#innodb_redo needs master key");
+    for path in [KEYRING, MIRROR] {
+        let name = NameRef::new(id.as_bytes(), b"").unwrap();
+        open(&guest, path).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
+    }
+    assert_eq!(guest.findings().of_check("redo-log").len(), 0);
+}
+
+#[test]
 fn a_keyring_without_a_recovery_key_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);

@@ -99,6 +99,24 @@ impl Guest {
         UnlockSource::File(self.at(SECRET))
     }
 
+    /// Leaves a redo log as a server does that was killed, with a change that names a master key. Returns the key's id.
+    fn leave_redo_log(&self) -> String {
+        const SERVER: &str = "dd687905-e7cf-11f1-848c-02fc00000001";
+        let mut log = vec![0; 8 * 512];
+        let mut put = |at: usize, bytes: &[u8]| log[at..at + bytes.len()].copy_from_slice(bytes);
+        // The format, the first LSN, the checkpoint, and the block after it.
+        put(0, &6_u32.to_be_bytes());
+        put(8, &8192_u64.to_be_bytes());
+        put(520, &8704_u64.to_be_bytes());
+        [0, 1, 3].iter().for_each(|block| put(block * 512 + 508, &0xdead_beef_u32.to_be_bytes()));
+        put(5 * 512, &18_u32.to_be_bytes());
+        put(5 * 512 + 4, &512_u16.to_be_bytes());
+        put(5 * 512 + 12, &[b"lCC", &3_u32.to_be_bytes()[..], SERVER.as_bytes()].concat());
+        fs::create_dir_all(self.at("var/lib/mysql/#innodb_redo")).unwrap();
+        fs::write(self.at("var/lib/mysql/#innodb_redo/#ib_redo0"), log).unwrap();
+        format!("INNODBKey-{SERVER}-3")
+    }
+
     /// Creates a keyring, replacing what exists.
     fn init(&self, paths: &[&str]) {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);

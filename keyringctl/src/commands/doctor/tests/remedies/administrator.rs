@@ -192,7 +192,7 @@ impl<'g> Administrator<'g> {
             Command::Setup(args) => setup::run(args, &mut out),
             Command::Witness(args) => witness::run(args, &mut out),
             // It only looks.
-            Command::Verify(_) | Command::Doctor(_) => return,
+            Command::Verify(_) | Command::Doctor(_) | Command::Which(_) => return,
             // It changes the server, not what doctor looks at.
             Command::Encrypt(_) => return,
             _ => panic!("no fix runs {words:?}"),
