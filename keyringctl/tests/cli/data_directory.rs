@@ -70,6 +70,22 @@ pub(super) fn sample_server() -> Place {
     place
 }
 
+/// Only the data dictionary knows of files elsewhere, and no program but a server reads it.
+#[test]
+fn verify_says_which_directories_it_has_read_if_there_is_a_data_dictionary() {
+    let place = sample_server();
+    let verify =
+        |options: &str| place.run(&format!("verify DIR/main.keyring --datadir DIR/data {UNLOCK} {options}"));
+    assert!(!verify("").stdout.contains("were looked at"));
+    place.write("data/mysql.ibd", &fs::read(place.path("data/clinic/patients.ibd")).unwrap());
+    let stdout = verify("").stdout;
+    assert!(stdout.contains("note: only files below DIR/data were looked at"), "{stdout}");
+    let stdout = verify("--also DIR/empty").stdout;
+    assert!(stdout.contains("note: only files below DIR/data, DIR/empty were looked at"), "{stdout}");
+    let told: serde_json::Value = serde_json::from_str(&verify("--also DIR/empty --json").stdout).unwrap();
+    assert_eq!(told["directories"], serde_json::json!(["DIR/data", "DIR/empty"]));
+}
+
 #[test]
 fn verify_of_a_data_directory() {
     let place = sample_server();

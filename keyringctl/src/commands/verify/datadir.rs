@@ -38,7 +38,7 @@ pub(super) fn run(
         out.document(&json!({ "keyrings": keyrings, "files": null }));
         return Ok(Verdict::NotFine);
     };
-    let directories: Vec<_> = args.datadir.iter().chain(&args.also).cloned().collect();
+    let directories = args.directories();
     let found = find(&directories);
     for datadir in &args.datadir {
         let below = |path: &Path| path.starts_with(datadir);
@@ -93,6 +93,7 @@ pub(super) fn run(
         "keyrings": keyrings,
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
         "fine": fine,
+        "directories": exact_paths(&directories),
         "in_clear": unencrypted.len(),
         "half_done": half_done.iter().map(|file| file.path.exact()).collect::<Vec<_>>(),
         "no_data": found.no_data,

@@ -103,6 +103,15 @@ pub(super) fn print(
             first.path.shown()
         ));
     }
+    // Only the data dictionary, which is a tablespace, knows of files elsewhere.
+    if files.iter().any(|file| file.kind == DataFileKind::Dictionary) {
+        let read: Vec<_> = args.directories().iter().map(|dir| dir.shown()).collect();
+        out.line(format_args!(
+            "note: only files below {} were looked at. Name other directories of the server (tables with DATA DIRECTORY, \
+             tablespaces elsewhere) with --also. Whether a backup lacks such a file, keyringctl drill finds out",
+            read.join(", ")
+        ));
+    }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
     let proved = files
         .iter()
