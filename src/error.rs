@@ -131,6 +131,10 @@ mod tests {
         for (text, options) in [(told(missing), " --create"), (told(older), "")] {
             assert!(text.ends_with(&format!("{sync}{options} --unlock SOURCE")), "{text}");
         }
+        let damaged =
+            |path: &str| Refusal::Damaged { path: path.into(), offset: 0, what: "header" }.to_string();
+        assert!(damaged("/mnt/b/k").contains("Keep the file, and replace it"));
+        assert!(damaged("@b/k").contains("keyringctl sync COPY --mirror @b/k --unlock SOURCE --create"));
         let denied = Error::io("open", &path, io::ErrorKind::PermissionDenied.into()).to_string();
         assert!(denied.contains("network volume") && denied.contains("AppArmor"), "{denied}");
     }

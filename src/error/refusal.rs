@@ -34,7 +34,7 @@ pub enum Refusal {
     },
 
     /// Bytes of the file fail authentication.
-    #[error("the keyring {} is damaged at byte {offset} ({what}). Nothing was changed and no key was read from it. Keep the file, and replace it with an intact copy from a mirror or a backup; `keyringctl verify` shows whether a copy is intact", path.display())]
+    #[error("the keyring {} is damaged at byte {offset} ({what}). Nothing was changed and no key was read from it. {}; `keyringctl verify` shows whether a copy is intact", path.display(), replace(path))]
     Damaged {
         /// The keyring file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum Refusal {
     },
 
     /// A slot belongs to the secret, but has been altered.
-    #[error("unlock slot {number} ({}) of {} belongs to this secret but has been altered: it is damaged or forged. Nothing was changed. Replace the file with an intact copy. If there is none, unlock the keyring with another secret, remove the slot (keyringctl slot remove), add it again (keyringctl slot add) and renew the data key (keyringctl rekey)", name.escape_debug(), path.display())]
+    #[error("unlock slot {number} ({}) of {} belongs to this secret but has been altered: it is damaged or forged. Nothing was changed. Replace {} with an intact copy. If there is none, unlock the keyring with another secret, remove the slot (keyringctl slot remove), add it again (keyringctl slot add) and renew the data key (keyringctl rekey)", name.escape_debug(), path.display(), by_place(path, "the file", "it"))]
     ForgedSlot {
         /// The keyring file.
         path: PathBuf,
@@ -185,7 +185,7 @@ pub enum Refusal {
     },
 
     /// The newest copy is damaged.
-    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every intact copy ({best}). The others may lack keys, so none was opened. Keep the file. If there is a backup of this copy, merge it with an intact copy: `keyringctl sync COPY --mirror BACKUP --merge --unlock SOURCE`. If there is none, check whether an intact copy decrypts all of the data: `keyringctl verify COPY --datadir DIR --unlock SOURCE`. If it does, rename the damaged file and create it again: keyringctl sync COPY --mirror {} --unlock SOURCE", path.display(), path.display())]
+    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every intact copy ({best}). The others may lack keys, so none was opened. {}. If there is a backup of this copy, merge it with an intact copy: `keyringctl sync COPY --mirror BACKUP --merge --unlock SOURCE`. If there is none, check whether an intact copy decrypts all of the data: `keyringctl verify COPY --datadir DIR --unlock SOURCE`. If it does, {} and create it again: keyringctl sync COPY --mirror {} --unlock SOURCE", path.display(), by_place(path, "Keep the file", "Delete none of its objects"), by_place(path, "rename the damaged file", "set it aside (keyringctl set-aside)"), path.display())]
     DamagedNewest {
         /// The damaged copy.
         path: PathBuf,
@@ -275,9 +275,20 @@ pub enum Refusal {
 }
 
 /// What to say of a copy that is a file on a volume, or of one at a remote.
-fn by_place(path: &Path, volume: &'static str, remote: &'static str) -> &'static str {
+fn by_place<'a>(path: &Path, volume: &'a str, remote: &'a str) -> &'a str {
     // As in `config`, which uses this module.
     if path.as_os_str().as_encoded_bytes().first() == Some(&b'@') { remote } else { volume }
+}
+
+/// What to do with a damaged copy.
+fn replace(path: &Path) -> String {
+    let remote = format!(
+        "Write it again from an intact copy or a backup: `keyringctl sync COPY --mirror {0} --unlock SOURCE --create`; if its \
+         head is damaged, first run `keyringctl set-aside {0}`, which keeps what is there",
+        path.display()
+    );
+    by_place(path, "Keep the file, and replace it with an intact copy from a mirror or a backup", &remote)
+        .to_owned()
 }
 
 impl Refusal {

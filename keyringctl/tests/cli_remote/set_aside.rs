@@ -79,6 +79,30 @@ fn the_commands_that_sync_prints_make_a_damaged_copy_anew() {
 }
 
 #[test]
+fn the_message_about_a_damaged_piece_says_what_to_do_at_a_remote() {
+    let host = Host::with_keyring();
+    let key = format!(
+        r#"{{"user":"","data_id":"id","data_type":"AES","data":"{}","extension":[]}}"#,
+        "1C".repeat(32)
+    );
+    host.write("keys.json", &format!(r#"{{"version":"1.0","elements":[{key}]}}"#));
+    host.fine(&format!("import --from component_keyring_file DIR/keys.json @b/fleet/db1 {UNLOCK}"));
+    host.fine(&format!("sync @b/fleet/db1 --mirror DIR/k {UNLOCK} --yes"));
+    let piece = host.engine.names().into_iter().find(|name| name.contains("/pieces/")).unwrap();
+    let mut bytes = host.engine.get(&piece);
+    *bytes.last_mut().unwrap() ^= 1;
+    host.engine.put(&piece, &bytes);
+    let told = host.run(&format!("verify @b/fleet/db1 {UNLOCK}"));
+    assert!(told.code == 1 && told.stdout.contains("is damaged at byte"), "{told:?}");
+    assert!(!told.stdout.contains("Keep the file"), "{told:?}");
+    assert!(told.stdout.contains("run `keyringctl set-aside @b/fleet/db1`, which keeps"), "{told:?}");
+    let (_, sync) = told.stdout.split_once("`keyringctl sync COPY ").unwrap();
+    let sync = sync.split('`').next().unwrap().replace("SOURCE", "file:DIR/secret");
+    host.fine(&format!("sync DIR/k {sync} --yes"));
+    host.fine(&format!("verify @b/fleet/db1 {UNLOCK}"));
+}
+
+#[test]
 fn pieces_without_a_head_are_set_aside_by_the_command_of_the_message() {
     let host = Host::with_keyring();
     host.engine.delete(HEAD);
