@@ -5,12 +5,13 @@
 //! root can remove. Therefore root removes what another user has left with that user's rights alone.
 
 use crate::host::accounts;
+use crate::host::mounts::mounts;
 use crate::show::{Shown, warn};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How the names of the directories of drills begin.
@@ -36,14 +37,16 @@ pub(super) fn remove_left(base: &Path) {
         let is_drill = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         // It is locked until it is gone.
         let Some((_lock, owner)) = is_drill.then(|| dead(&path)).flatten() else { continue };
+        let mounted = mounts_in(&path);
         let (removed, of) = match owner {
+            _ if !mounted.is_empty() => (Err(is_mounted(&mounted)), String::new()),
             Owner::This => (fs::remove_dir_all(&path), String::new()),
             Owner::Other(uid, gid) => (remove_as(&path, uid, gid), format!(" of {}", user(uid))),
         };
         warn(match removed {
             Ok(()) => format!("removed {}, which a drill{of} that was killed has left", path.shown()),
             Err(e) => format!(
-                "cannot remove {0}, which a drill{of} that was killed has left ({e}). Look what is in it, then remove it: rm -r {0}",
+                "cannot remove {0}, which a drill{of} that was killed has left ({e}). Look what is in it, then remove it: rm -r --one-file-system {0}",
                 path.shown()
             ),
         });
@@ -84,8 +87,25 @@ fn remove_as(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
         _ if ended.code() == Some(137) => {
             Err(io::Error::other(format!("it was not done after {LIMIT} seconds")))
         }
-        _ => Err(io::Error::other("something in it does not belong to that user")),
+        _ => Err(io::Error::other(
+            "with the rights of that user it cannot be: something in it belongs to another user, is closed to its owner, or \
+             is being added",
+        )),
     }
+}
+
+/// Where something is mounted in a directory, or on it. What is there may belong to anybody and be of any value.
+fn mounts_in(path: &Path) -> Vec<PathBuf> {
+    // Without /proc, nothing is known, and the kernel refuses only the last step.
+    let Ok(mountinfo) = fs::read_to_string("/proc/self/mountinfo") else { return vec![path.to_owned()] };
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let points = mounts(&mountinfo, Path::new("/")).into_iter().map(|mount| mount.point);
+    points.filter(|point| point.starts_with(&real)).collect()
+}
+
+fn is_mounted(points: &[PathBuf]) -> io::Error {
+    let points: Vec<_> = points.iter().map(|point| point.shown().to_string()).collect();
+    io::Error::other(format!("something is mounted there, unmount it first: umount {}", points.join(" ")))
 }
 
 fn user(uid: u32) -> String {
@@ -138,6 +158,54 @@ mod tests {
         drop(held);
         remove_left(base.path());
         assert!(!running.exists());
+    }
+
+    /// Root has mounted something in a leftover, or on one.
+    #[test]
+    fn what_is_mounted_in_a_leftover_stays() {
+        const INNER: &str = "KX_TEST_OWN_MOUNTS";
+        let Some(base) = base() else { return };
+        let unshare = || {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "--"]);
+            command
+        };
+        if std::env::var_os(INNER).is_none() {
+            if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+                println!("skipped: no mount namespace can be made");
+                return;
+            }
+            let this = "commands::drill::left::tests::what_is_mounted_in_a_leftover_stays";
+            let mut command = unshare();
+            command.arg(std::env::current_exe().unwrap()).args(["--exact", this, "--nocapture"]);
+            let output = command.env(INNER, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            return;
+        }
+        let away = base.path().join("away");
+        for (name, uid, on) in [("a", 0, "data/mnt"), ("b", OTHER, "data/mnt"), ("c", 0, "")] {
+            fs::create_dir_all(&away).unwrap();
+            for file in [LOCK, "precious"] {
+                fs::write(away.join(file), "precious").unwrap();
+                chown(away.join(file), Some(uid), Some(uid)).unwrap();
+            }
+            chown(&away, Some(uid), Some(uid)).unwrap();
+            let path = left(base.path(), name, uid);
+            fs::create_dir_all(path.join(on)).unwrap();
+            let bind = |args: &[&str]| {
+                let mut command = Command::new("mount");
+                assert!(command.args(args).arg(&away).arg(path.join(on)).status().unwrap().success());
+            };
+            bind(&["--bind"]);
+            remove_left(base.path());
+            assert_eq!(fs::read(away.join("precious")).unwrap(), b"precious", "{name}");
+            // As it is told.
+            assert!(Command::new("umount").arg(path.join(on)).status().unwrap().success());
+            remove_left(base.path());
+            assert!(!path.exists(), "{name}");
+            assert_eq!(fs::read(away.join("precious")).unwrap(), b"precious", "{name}");
+        }
     }
 
     /// Somebody has planted what looks like a leftover.
