@@ -43,7 +43,7 @@ pub use new::NewKeyring;
 pub use open::{check_copies, load, load_all, load_beside_others, load_with};
 pub use relation::Relation;
 pub use replicas::Standing;
-pub use sealing::MIN_PASSPHRASE;
+pub use sealing::{MIN_PASSPHRASE, SET_IN_NAME_LEN, set_in_name};
 pub use shared::Keyring;
 pub use slots::{Renewed, Verifier};
 pub use status::{KeyringState, RELOAD_FAILED, Status};

@@ -61,7 +61,7 @@ impl NewKeyring {
     /// No memory or randomness.
     pub fn add_custodians(&mut self, custodians: Custodians) -> Result<Vec<Share>> {
         let (secret, shares) = Share::split(custodians, &self.header.id)?;
-        let name = custodians_name(&shares);
+        let name = custodians_name(None, &shares);
         let slot = seal_custodians(custodians, &secret, &name, &self.keys, &self.header.id)?;
         self.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(shares)

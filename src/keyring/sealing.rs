@@ -22,16 +22,34 @@ const SET: &str = "set ";
 /// Name of the slot for a secret that came in the place of custodians.
 const ADDED_NAME: &str = "added";
 
-/// Name of the slot for the custodians with these shares, unless another one is given: the set, which their pages name too.
-/// Nothing else in the slot tells which shares belong to it.
-pub(super) fn custodians_name(shares: &[Share]) -> String {
-    format!("{SET}{}", shares.first().map(Share::set).unwrap_or_default())
+/// Length of what [`custodians_name`] adds to a name.
+pub const SET_IN_NAME_LEN: usize = ", set 12345678".len();
+
+/// Name of the slot for the custodians with these shares: the name that was given, if any, and the set, which their pages
+/// name too. Nothing else in the slot tells which shares belong to it.
+pub(super) fn custodians_name(name: Option<&str>, shares: &[Share]) -> String {
+    let set = shares.first().map(Share::set).unwrap_or_default();
+    match name {
+        Some(name) => format!("{name}, {SET}{set}"),
+        None => format!("{SET}{set}"),
+    }
 }
 
-/// Name of the slot for a secret in the place of another one: the same, unless it is a set of shares.
+/// The set of shares at the end of a slot's name, and the name before it.
+pub fn set_in_name(name: &str) -> Option<(&str, &str)> {
+    let (before, set) = name.rsplit_once(SET)?;
+    let is_set = set.len() == 8 && set.bytes().all(|c| c.is_ascii_hexdigit());
+    let before = if before.is_empty() { Some(before) } else { before.strip_suffix(", ") };
+    before.filter(|_| is_set).map(|before| (before, set))
+}
+
+/// Name of the slot for a secret in the place of another one: the same, without a set of shares.
 pub(super) fn name_after_change(slot: &Slot) -> &str {
-    let is_set = matches!(slot.kind, SlotKind::Custodians(_)) && slot.name.starts_with(SET);
-    if is_set { ADDED_NAME } else { &slot.name }
+    match set_in_name(&slot.name).filter(|_| matches!(slot.kind, SlotKind::Custodians(_))) {
+        Some(("", _)) => ADDED_NAME,
+        Some((name, _)) => name,
+        None => &slot.name,
+    }
 }
 
 /// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase

@@ -188,7 +188,7 @@ impl Keyring {
         name: Option<&str>,
     ) -> Result<(usize, Vec<Share>)> {
         let (secret, shares) = Share::split(custodians, &self.id)?;
-        let name = name.map_or_else(|| custodians_name(&shares), str::to_owned);
+        let name = custodians_name(name, &shares);
         let number = self.change_slots(
             EventKind::SlotAdded,
             |current| seal_custodians(custodians, &secret, &name, current.keys, current.id),

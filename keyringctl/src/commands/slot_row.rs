@@ -6,6 +6,7 @@ use crate::show::counted;
 use keyring_external::custodians::Custodians;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::slots::{Slot, SlotKind, Slots};
+use keyring_external::keyring::set_in_name;
 use serde::Serialize;
 
 /// An unlock slot, without the data key that it holds.
@@ -22,7 +23,7 @@ pub(super) struct SlotRow {
     /// How many custodians have a share.
     #[serde(skip_serializing_if = "Option::is_none")]
     shares: Option<u8>,
-    /// The set of their shares, if the slot has the name that it gets without another one.
+    /// The set of their shares, if the slot's name ends with it, as each has that was made here.
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +44,7 @@ impl From<(usize, &Slot)> for SlotRow {
             kind: slot.kind,
             threshold: custodians.map(Custodians::threshold),
             shares: custodians.map(Custodians::shares),
-            set: custodians.and_then(|_| set_of(&slot.name)),
+            set: custodians.and_then(|_| set_in_name(&slot.name)).map(|(_, set)| set.to_owned()),
             name: slot.name.clone(),
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
@@ -102,12 +103,6 @@ impl SlotRow {
         });
         self.identity() + &cost
     }
-}
-
-/// The set of shares in the name of a slot for custodians.
-fn set_of(name: &str) -> Option<String> {
-    let set = name.strip_prefix("set ")?;
-    (set.len() == 8 && set.bytes().all(|c| c.is_ascii_hexdigit())).then(|| set.to_owned())
 }
 
 /// The slots of a header.

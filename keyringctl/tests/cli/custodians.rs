@@ -110,7 +110,14 @@ fn a_share_that_cannot_be_right_is_named_at_once() {
         place.run(&format!("slot add DIR/main.keyring {UNLOCK} --new-custodians 2-of-3 --name heirs --json"));
     let again: Value = serde_json::from_str(&again.stdout).unwrap();
     let named = &again["slots"][3];
-    assert!(named["name"] == "heirs" && named["set"].is_null(), "{named}");
+    let set = named["set"].as_str().unwrap_or_default();
+    assert!(set.len() == 8 && named["name"] == format!("heirs, set {set}"), "{named}");
+    let long =
+        format!("slot add DIR/main.keyring {UNLOCK} --new-custodians 2-of-3 --name {}", "x".repeat(42));
+    let refused = place.run(&long);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("--name has 42 bytes, and the slot has room for 41")
+    );
     let second_set = printed(&again);
     let mixed = given(&place, LIST, &[&shares[0], &second_set[1], &five[2]]);
     assert_eq!(mixed.code, 2, "{}", mixed.stderr);

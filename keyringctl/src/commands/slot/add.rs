@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::custodians::Custodians;
 use keyring_external::format::layout::SLOT_NAME_LEN;
+use keyring_external::keyring::{SET_IN_NAME_LEN, set_in_name};
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::ffi::OsString;
@@ -45,7 +46,8 @@ pub(super) struct Args {
     /// it
     #[arg(long, value_name = "DIR", requires = "new_custodians")]
     pages: Option<PathBuf>,
-    /// Name of the slot; readable without the secret [default: "recovery key", "set" and the set of the shares, or "added"]
+    /// Name of the slot; readable without the secret. That of a slot for custodians ends with the set of their shares
+    /// [default: "recovery key", or "added"]
     #[arg(long, value_name = "TEXT", value_parser = slot_name)]
     name: Option<String>,
 }
@@ -75,6 +77,11 @@ pub(in crate::commands) fn in_full(words: impl Iterator<Item = OsString>) -> Vec
 fn slot_name(text: &str) -> std::result::Result<String, String> {
     if text.len() > SLOT_NAME_LEN {
         return Err(format!("it has {} bytes, and a slot has room for {SLOT_NAME_LEN}", text.len()));
+    }
+    if set_in_name(text).is_some() {
+        return Err(
+            "it ends like the name of a slot for custodians, which says the set of their shares".to_owned()
+        );
     }
     Ok(text.to_owned())
 }
@@ -138,6 +145,13 @@ fn add_custodians(
     opened: &OpenedTarget,
     out: &mut Output,
 ) -> Result<()> {
+    let most = SLOT_NAME_LEN - SET_IN_NAME_LEN;
+    if let Some(name) = args.name.as_ref().filter(|name| name.len() > most) {
+        return Err(Error::Usage(format!(
+            "--name has {} bytes, and the slot has room for {most} and the set of the shares: use a shorter one",
+            name.len()
+        )));
+    }
     opened.bring_up_to_date()?;
     let (number, shares) = opened.keyring.add_custodians_slot(custodians, args.name.as_deref())?;
     let slots = opened.keyring.slots();
@@ -219,5 +233,16 @@ mod tests {
         ] {
             assert_eq!(full(given), meant);
         }
+    }
+
+    #[test]
+    fn a_name_cannot_say_another_set_of_shares() {
+        for name in ["set 073C8D5B", "Ward A, set 073c8d5b"] {
+            assert!(slot_name(name).unwrap_err().contains("the set of their shares"), "{name}");
+        }
+        for name in ["Ward A", "set", "set 073C8D5", "reset 073C8D5B", "set 073C8D5B again", ""] {
+            assert_eq!(slot_name(name).as_deref(), Ok(name));
+        }
+        assert!(slot_name(&"x".repeat(SLOT_NAME_LEN + 1)).is_err());
     }
 }
