@@ -111,7 +111,7 @@ pub enum Refusal {
     },
 
     /// The file has this keyring's id, but its data key is not the one in use.
-    #[error("{} has the id of the keyring in use, but was written with another data key: another program renewed the data key, or the file is forged. Nothing was written to it", path.display())]
+    #[error("{} has the id of the keyring in use, but was written with another data key: another program renewed the data key, or the file is forged. Nothing was written to it. Try again: the file is then read anew, and a forged one is refused", path.display())]
     OtherKey {
         /// The file.
         path: PathBuf,
