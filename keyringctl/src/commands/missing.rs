@@ -95,6 +95,18 @@ pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
         }
         (_, "DETACHED") => {
             let paths: Vec<_> = keyring.paths.iter().map(|path| path.shown()).collect();
+            if let Some(there) = keyring.paths.iter().find(|path| is_there(path)) {
+                return vec![
+                    format!(
+                        "do not stop the server: it has all keys in memory, and perhaps nothing else has the newest. {} can \
+                         be reached, but is not used; Keyring_external_last_error and the error log say why",
+                        there.shown()
+                    ),
+                    "if the volume is full or read-only, free space on it or mount it writable. If the copy is older or \
+                     another one, bring back the newest copy; if there is none, dump the encrypted tables now"
+                        .to_owned(),
+                ];
+            }
             let what = match keyring.paths.iter().filter(|path| is_remote(path)).count() {
                 0 => "mount a volume with a copy",
                 n if n == paths.len() => "make a remote with a copy reachable",
