@@ -68,36 +68,37 @@ pub enum EventKind {
     WitnessAccepted,
 }
 
-/// All kinds, with their names in a line, and whether such a line announces a change of the keyring, which notes it.
-const KINDS: &[(EventKind, &str, bool)] = &[
-    (EventKind::SegmentStarted, "segment_started", false),
-    (EventKind::Opened, "opened", false),
-    (EventKind::OpenFailed, "open_failed", false),
-    (EventKind::Closed, "closed", false),
-    (EventKind::KeyStored, "key_stored", true),
-    (EventKind::KeyGenerated, "key_generated", true),
-    (EventKind::KeyRemoved, "key_removed", true),
-    (EventKind::KeysStored, "keys_stored", true),
-    (EventKind::KeyRetired, "key_retired", true),
-    (EventKind::KeyUnretired, "key_unretired", true),
-    (EventKind::KeyDestroyed, "key_destroyed", true),
-    (EventKind::SlotAdded, "slot_added", true),
-    (EventKind::SlotRemoved, "slot_removed", true),
-    (EventKind::SlotChanged, "slot_changed", true),
-    (EventKind::Rekey, "rekey", true),
-    (EventKind::Merged, "merged", true),
-    (EventKind::Rewritten, "rewritten", true),
-    (EventKind::ChangeFailed, "change_failed", false),
-    (EventKind::Refused, "refused", false),
-    (EventKind::ChangeAdopted, "change_adopted", false),
-    (EventKind::CopyDetached, "copy_detached", false),
-    (EventKind::CopyAttached, "copy_attached", false),
-    (EventKind::CopyUpdated, "copy_updated", false),
-    (EventKind::CopiesCreated, "copies_created", false),
-    (EventKind::Export, "export", false),
-    (EventKind::Backup, "backup", false),
-    (EventKind::Drill, "drill", false),
-    (EventKind::WitnessAccepted, "witness_accepted", false),
+/// All kinds, with their names in a line; whether such a line announces a change of the keyring, which notes it; and whether
+/// such a line may lack a MAC, because a program writes it while no keyring is open.
+const KINDS: &[(EventKind, &str, bool, bool)] = &[
+    (EventKind::SegmentStarted, "segment_started", false, true),
+    (EventKind::Opened, "opened", false, false),
+    (EventKind::OpenFailed, "open_failed", false, true),
+    (EventKind::Closed, "closed", false, false),
+    (EventKind::KeyStored, "key_stored", true, false),
+    (EventKind::KeyGenerated, "key_generated", true, false),
+    (EventKind::KeyRemoved, "key_removed", true, false),
+    (EventKind::KeysStored, "keys_stored", true, false),
+    (EventKind::KeyRetired, "key_retired", true, false),
+    (EventKind::KeyUnretired, "key_unretired", true, false),
+    (EventKind::KeyDestroyed, "key_destroyed", true, false),
+    (EventKind::SlotAdded, "slot_added", true, false),
+    (EventKind::SlotRemoved, "slot_removed", true, false),
+    (EventKind::SlotChanged, "slot_changed", true, false),
+    (EventKind::Rekey, "rekey", true, false),
+    (EventKind::Merged, "merged", true, false),
+    (EventKind::Rewritten, "rewritten", true, false),
+    (EventKind::ChangeFailed, "change_failed", false, false),
+    (EventKind::Refused, "refused", false, false),
+    (EventKind::ChangeAdopted, "change_adopted", false, false),
+    (EventKind::CopyDetached, "copy_detached", false, false),
+    (EventKind::CopyAttached, "copy_attached", false, false),
+    (EventKind::CopyUpdated, "copy_updated", false, false),
+    (EventKind::CopiesCreated, "copies_created", false, false),
+    (EventKind::Export, "export", false, false),
+    (EventKind::Backup, "backup", false, false),
+    (EventKind::Drill, "drill", false, true),
+    (EventKind::WitnessAccepted, "witness_accepted", false, false),
 ];
 
 impl EventKind {
@@ -116,9 +117,14 @@ impl EventKind {
         self.entry().2
     }
 
-    fn entry(self) -> (EventKind, &'static str, bool) {
+    /// Whether such a line may lack a MAC: a program writes it while no keyring is open. Anybody can write such a line.
+    pub fn may_lack_mac(self) -> bool {
+        self.entry().3
+    }
+
+    fn entry(self) -> (EventKind, &'static str, bool, bool) {
         // Each kind is in the list.
-        KINDS.iter().find(|(kind, ..)| *kind == self).copied().unwrap_or((self, "unknown", false))
+        KINDS.iter().find(|(kind, ..)| *kind == self).copied().unwrap_or((self, "unknown", false, false))
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One line: written, and read again.
 
-use super::event::Event;
+use super::event::{Event, EventKind};
 use crate::format::audit_key::AuditKey;
 use crate::format::crypto::TAG_LEN;
 use crate::format::log_note::{LINE_HASH_LEN, LOG_ID_LEN, LogNote};
@@ -16,7 +16,8 @@ pub(super) const MAX_LINE: usize = 128 * 1024;
 
 /// What precedes the MAC in a line.
 const MAC_FIELD: &[u8] = b",\"mac\":\"";
-/// The MAC of a line without a keyring, which only the next line authenticates.
+/// The MAC of a line without a keyring. Anybody can write such a line, therefore only [events](EventKind::may_lack_mac) that
+/// a program writes without a keyring have it.
 const NO_MAC: &str = "none";
 
 /// The hash of a line, without its line feed.
@@ -121,6 +122,13 @@ impl Line {
     /// The keyring that the line is about.
     pub fn keyring(&self) -> Option<Uuid> {
         Uuid::parse_str(self.text("keyring")?).ok()
+    }
+
+    /// Whether it may have no MAC: it is of an event that a program writes while no keyring is open, and names none.
+    pub(super) fn may_lack_mac(&self) -> bool {
+        let event = self.text("event");
+        EventKind::all().any(|kind| kind.may_lack_mac() && Some(kind.name()) == event)
+            && !["keyring", "generation"].iter().any(|name| self.fields.contains_key(*name))
     }
 
     /// Whether `key` authenticates this line, whose bytes are `line`.

@@ -217,3 +217,55 @@ fn a_new_keyring_is_in_the_log_and_so_is_who_read_it() {
     let (code, said) = verify(&place, "");
     assert!(code == 0 && said.contains("4 checked by MAC, 0 by the hash"), "{said}");
 }
+
+/// The last line without its MAC and its fields about the keyring, as somebody without the secret can write it, as the next
+/// line of this log.
+fn forged(place: &Place, event: &str) {
+    let path = place.path("audit.log");
+    let mut text = fs::read_to_string(&path).unwrap();
+    let last = text.lines().last().unwrap();
+    let prev = sha256(last.as_bytes());
+    let line: Value = serde_json::from_str(last).unwrap();
+    let seq = line["seq"].as_u64().unwrap() + 1;
+    let (time, log) = (line["time"].as_str().unwrap(), line["log"].as_str().unwrap());
+    text += &format!(
+        r#"{{"seq":{seq},"time":"{time}","log":"{log}","host":"db","who":{{"program":"mysqld"}},"event":"{event}","prev":"{prev}","mac":"none"}}"#
+    );
+    fs::write(path, text + "\n").unwrap();
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    keyring_external::audit::hex(&keyring_external::audit::hash(bytes))
+}
+
+/// Also after the next line of a program covers it.
+#[test]
+fn a_line_that_somebody_without_the_secret_added_is_found() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    let whole = fs::read_to_string(place.path("audit.log")).unwrap();
+    let at = whole.lines().count() + 1;
+    for event in ["key_destroyed", "export", "opened", "rekey"] {
+        place.write("audit.log", whole.as_bytes());
+        forged(&place, event);
+        for more in ["", "--without-secret"] {
+            let unlock = if more.is_empty() { UNLOCK } else { more };
+            let ended = place.run(&format!("audit verify DIR/audit.log DIR/main.keyring {unlock}"));
+            let said = format!("DIR/audit.log line {at}: the line was changed");
+            assert!(ended.code == 1 && ended.stdout.contains(&said), "{event}: {}", ended.stdout);
+        }
+        fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
+        let (code, said) = verify(&place, "");
+        assert!(code == 1 && said.contains(&format!("line {at}: the line was changed")), "{event}: {said}");
+    }
+    // What a server writes that cannot open the keyring looks the same whoever wrote it.
+    place.write("audit.log", whole.as_bytes());
+    forged(&place, "open_failed");
+    let (code, said) = verify(&place, "");
+    let note = format!("note     1 line (number {at}) has no MAC");
+    assert!(code == 0 && said.contains(&note) && said.contains("covers 1 of them"), "{said}");
+    assert!(said.contains(", 1 without a MAC\n"), "{said}");
+    fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && said.contains(&note) && !said.contains("covers 1 of them"), "{said}");
+}

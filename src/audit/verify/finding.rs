@@ -57,6 +57,11 @@ pub enum Trouble {
     Interrupted,
     /// Lines could not be written.
     Unwritten,
+    /// Lines (`count`) have no MAC: they were written while no keyring was open. Anybody who can write to the log can have
+    /// written them. `detail` is how many of them no line after them covers.
+    WithoutMac,
+    /// Lines (`count`) are about another keyring, whose key is not known.
+    OfOtherKeyring,
     /// The change that the line announced is not confirmed: the program ended, or it failed without saying so.
     Unconfirmed,
 }

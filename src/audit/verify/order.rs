@@ -180,8 +180,10 @@ pub(super) fn unconfirmed(
         EventKind::all().any(|kind| kind.is_change() && Some(kind.name()) == name)
     };
     let present: HashSet<u64> = trusted.iter().map(|(_, line)| line.seq).collect();
+    // Anybody can write a line without a MAC.
+    let with_mac = trusted.iter().filter(|(_, line)| line.mac.is_some());
     let noted: HashSet<u64> =
-        trusted.iter().filter_map(|(_, line)| line.number("noted")).chain(note.map(|n| n.seq)).collect();
+        with_mac.filter_map(|(_, line)| line.number("noted")).chain(note.map(|n| n.seq)).collect();
     let failed: HashSet<u64> = trusted
         .iter()
         .filter(|(_, line)| line.text("event") == Some(EventKind::ChangeFailed.name()))

@@ -138,6 +138,9 @@ pub(super) fn statuses(
             (None, _) if is_continued && names_incomplete() => Status::Interrupted,
             (None, _) => Status::Bad,
             (Some(line), _) if line.log != *log || line.seq == 0 => Status::Bad,
+            // Anybody can write such a line. No program does.
+            (Some(line), _) if line.mac.is_none() && !line.may_lack_mac() => Status::Bad,
+            (Some(line), _) if line.mac.is_some() && line.keyring().is_none() => Status::Bad,
             (Some(_), Some(true)) => Status::Authentic,
             (Some(_), Some(false)) if noted == Some(index) => Status::ByNote,
             (Some(_), Some(false)) if first_right.is_some_and(|right| index > right) => Status::Bad,

@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use uuid::Uuid;
 
 mod renewed;
+mod unproven;
 
 const LOG: [u8; 16] = [7; 16];
 
@@ -54,7 +55,7 @@ impl Made {
             who: &serde_json::json!({ "program": "mysqld" }),
             keyring,
             generation: keyring.map(|_| seq),
-            noted: self.noted.map(|note| note.seq),
+            noted: self.noted.filter(|_| keyring.is_some()).map(|note| note.seq),
             found: &[],
         };
         let key = keyring.map(|_| &self.key);
@@ -371,7 +372,13 @@ fn lines_without_a_key_are_covered_by_the_next_one() {
     let known = made.known();
     let found = check(text(&made.lines), &known);
     assert!(found.is_fine());
-    assert_eq!((found.counts.authentic, found.counts.by_chain), (4, 1));
+    let counts = found.counts;
+    assert_eq!((counts.authentic, counts.by_chain, counts.without_mac), (4, 0, 1));
+    let [remark] = &found.remarks[..] else { panic!("{found:?}") };
+    assert_eq!(
+        (remark.trouble, remark.seqs, remark.count, remark.detail.as_deref()),
+        (Trouble::WithoutMac, Some((4, 4)), Some(1), Some("0"))
+    );
     for at in 0..made.lines[3].len() {
         let mut lines = made.lines.clone();
         lines[3][at] ^= 1;
@@ -394,7 +401,7 @@ fn another_log_than_the_one_that_the_keyring_notes_is_told() {
     let known = later.known();
     assert_eq!(check(text(&later.lines), &known).findings[0].trouble, Trouble::EarlierLogNotGiven);
     let mut old = Made { noted: None, ..Made::new() };
-    old.put_as(Event::new(EventKind::Opened), None, [8; 16]);
+    old.put_as(Event::new(EventKind::OpenFailed), None, [8; 16]);
     let (all, _) = verify(&[text(&later.lines), text(&old.lines)], &known);
     assert!(all.iter().all(Verification::is_fine), "{all:?}");
 }

@@ -17,9 +17,11 @@ pub struct Counts {
     pub lines: usize,
     /// Lines whose MAC was verified.
     pub authentic: usize,
-    /// Lines that have no MAC, or one of another keyring or of a data key that is not known. The chain of hashes or the note
-    /// covers them.
+    /// Lines that have a MAC of another keyring or of a data key that is not known. The chain of hashes or the note covers
+    /// them.
     pub by_chain: usize,
+    /// Lines without a MAC, of events that a program writes while no keyring is open. Anybody can have written them.
+    pub without_mac: usize,
 }
 
 /// What was found out about one log.
@@ -145,7 +147,15 @@ fn verify_log(
     let counts = Counts {
         lines: lines.len(),
         authentic: count(Status::Authentic),
-        by_chain: count(Status::ByChain) + count(Status::ByNote),
+        by_chain: lines
+            .iter()
+            .zip(statuses)
+            .filter(|(line, status)| {
+                matches!(status, Status::ByChain | Status::ByNote)
+                    && line.line.as_ref().is_some_and(|line| line.mac.is_some())
+            })
+            .count(),
+        without_mac: without_mac(lines, statuses).count(),
     };
     let (mut findings, mut remarks) = order::findings(lines, statuses);
     let trusted =
@@ -183,6 +193,16 @@ fn verify_log(
     findings.extend(not_checkable(lines, statuses, note.filter(|_| is_renewed)));
     remarks.extend(note.filter(|_| is_renewed).map(|note| Finding::of_note(Trouble::KeyNotKept, note)));
     remarks.extend(not_announced(lines, statuses, known, note));
+    let unproven = without_mac(lines, statuses);
+    remarks.extend(of_lines(Trouble::WithoutMac, unproven.map(|(line, _)| line)).map(|remark| {
+        let uncovered = without_mac(lines, statuses).filter(|(_, status)| **status == Status::Unchecked);
+        Finding { detail: Some(uncovered.count().to_string()), ..remark }
+    }));
+    let of_other = trusted().filter(|line| {
+        let of = line.line.as_ref().and_then(Line::keyring);
+        known.keyring.is_some() && of.is_some() && of != known.keyring
+    });
+    remarks.extend(of_lines(Trouble::OfOtherKeyring, of_other));
     if let Some((first, _)) = range {
         let place = trusted()
             .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
@@ -224,16 +244,31 @@ fn verify_log(
 /// keyring proves it.
 fn not_checkable(lines: &[Physical<'_>], statuses: &[Status], noted: Option<LogNote>) -> Option<Finding> {
     let of_status = lines.iter().zip(statuses).filter(|(_, status)| **status == Status::NotCheckable);
+    let found = of_lines(Trouble::NotCheckable, of_status.map(|(line, _)| line))?;
+    Some(Finding { detail: noted.map(|note| note.seq.to_string()), ..found })
+}
+
+/// The lines without a MAC that may lack it.
+fn without_mac<'a>(
+    lines: &'a [Physical<'a>],
+    statuses: &'a [Status],
+) -> impl Iterator<Item = (&'a Physical<'a>, &'a Status)> {
+    let trusted = lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted());
+    trusted.filter(|(line, _)| line.line.as_ref().is_some_and(|line| line.mac.is_none()))
+}
+
+/// One finding about all of these lines, which may be in any order.
+fn of_lines<'a>(trouble: Trouble, lines: impl Iterator<Item = &'a Physical<'a>>) -> Option<Finding> {
     let found: Vec<_> =
-        of_status.filter_map(|(physical, _)| Some((physical.place, physical.line.as_ref()?))).collect();
-    let ((place, first), (_, last)) = (found.first()?, found.last()?);
+        lines.filter_map(|physical| Some((physical.place, physical.line.as_ref()?))).collect();
+    let (_, first) = found.iter().min_by_key(|(_, line)| line.seq)?;
+    let (_, last) = found.iter().max_by_key(|(_, line)| line.seq)?;
     let time = |line: &Line| line.text("time").map(str::to_owned);
     Some(Finding {
         seqs: Some((first.seq, last.seq)),
         count: Some(found.len() as u64),
         times: (time(first), time(last).filter(|_| found.len() > 1)),
-        detail: noted.map(|note| note.seq.to_string()),
-        ..Finding::at(Trouble::NotCheckable, *place)
+        ..Finding::at(trouble, found.first()?.0)
     })
 }
 

@@ -2,7 +2,7 @@
 //! `keyringctl audit verify`.
 
 use super::of_log::{VerifiedLog, known, of_files, of_log};
-use super::words::{document, next_steps, shown, text};
+use super::words::{document, next_steps, not_checked, shown, text};
 use crate::commands::copies::{self, Purpose};
 use crate::commands::output::{Output, counted};
 use crate::commands::store_places::store_places;
@@ -165,8 +165,11 @@ fn tell(log: &Verification, files: &[PathBuf], opened: &Opened, out: &mut Output
         None => out.line(format_args!("log {of}: {lines}, none of which can be relied on")),
     }
     if opened.known.key.is_some() {
+        let more = [(log.counts.without_mac, "without a MAC"), (not_checked(log), "not checked")];
+        let more = more.iter().filter(|(count, _)| *count > 0);
+        let more: String = more.map(|(count, how)| format!(", {count} {how}")).collect();
         out.line(format_args!(
-            "  {} checked by MAC, {} by the hash in the next line",
+            "  {} checked by MAC, {} by the hash in the next line{more}",
             log.counts.authentic, log.counts.by_chain
         ));
     } else {

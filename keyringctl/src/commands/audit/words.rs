@@ -90,11 +90,36 @@ pub(in crate::commands) fn text(finding: &Finding, files: &[PathBuf]) -> String 
             "{place}: before it, {} could not be written{times}",
             counted(finding.count.unwrap_or_default() as usize, "line")
         ),
+        Trouble::WithoutMac => {
+            let count = finding.count.unwrap_or_default() as usize;
+            let (what, have) = (counted(count, "line"), if count == 1 { "has" } else { "have" });
+            let uncovered = match detail {
+                "" | "0" => String::new(),
+                all => format!(
+                    ". No line after them covers {all} of them yet: these can still be changed or removed"
+                ),
+            };
+            format!(
+                "{what} ({seqs}) {have} no MAC, because no keyring was open when they were written (segment_started, \
+                 open_failed, drill): anybody who can write to the log can have written them{uncovered}"
+            )
+        }
+        Trouble::OfOtherKeyring => format!(
+            "{} ({seqs}) of another keyring: nothing here checks who wrote them, only that they have not changed since the \
+             line after them. Verify the log with that keyring too",
+            counted(finding.count.unwrap_or_default() as usize, "line")
+        ),
         Trouble::Unconfirmed => format!(
             "{place}: the change ({detail}, {seqs}{times}) was announced, and nothing confirms that it was made: the \
              program ended meanwhile. keyringctl list shows what the keyring holds"
         ),
     }
+}
+
+/// How many lines nothing checks: those that were changed or cannot be checked, and the last one if only hashes are checked.
+pub(super) fn not_checked(log: &Verification) -> usize {
+    let counts = log.counts;
+    counts.lines.saturating_sub(counts.authentic + counts.by_chain + counts.without_mac)
 }
 
 /// The result of one log as JSON.
@@ -118,6 +143,8 @@ pub(in crate::commands) fn document(log: &Verification, files: &[PathBuf]) -> Va
         "lines": log.counts.lines,
         "by_mac": log.counts.authentic,
         "by_hash": log.counts.by_chain,
+        "without_mac": log.counts.without_mac,
+        "not_checked": not_checked(log),
         "first": log.range.as_ref().map(|(first, _)| bound(first)),
         "last": log.range.as_ref().map(|(_, last)| bound(last)),
         "compared_with_note": log.compared_with_note,

@@ -191,7 +191,7 @@ pub(super) fn audit() -> AuditFacts {
     let bound = |seq, time: &str| Bound { seq, time: time.to_owned() };
     let checked = Verification {
         log: Uuid::nil().into_bytes(),
-        counts: Counts { lines: 3, authentic: 2, by_chain: 1 },
+        counts: Counts { lines: 3, authentic: 2, by_chain: 1, without_mac: 0 },
         range: Some((bound(1, "2026-05-31T00:00:00.000Z"), bound(3, "2026-05-31T00:00:01.000Z"))),
         compared_with_note: true,
         findings: Vec::new(),

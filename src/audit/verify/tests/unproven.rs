@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Lines that prove nothing of who wrote them: without a MAC, or of another keyring.
+
+use super::*;
+
+/// The log with a line of each of these kinds without a MAC at its end, and a line of the server behind it.
+fn with_line_without_mac(kind: EventKind, last: bool) -> Verification {
+    let mut made = Made::some(3);
+    let noted = made.noted;
+    made.put_as(Event::new(kind), None, LOG);
+    made.noted = noted;
+    if !last {
+        made.put(Event::new(EventKind::Opened));
+    }
+    check(text(&made.lines), &made.known())
+}
+
+#[test]
+fn a_line_without_a_mac_is_right_only_for_what_is_written_without_a_keyring() {
+    let may_lack: Vec<_> = EventKind::all().filter(|kind| kind.may_lack_mac()).collect();
+    assert_eq!(may_lack, [EventKind::SegmentStarted, EventKind::OpenFailed, EventKind::Drill]);
+    for kind in EventKind::all() {
+        for last in [true, false] {
+            let found = with_line_without_mac(kind, last);
+            if !kind.may_lack_mac() {
+                assert_eq!(places(&found, Trouble::Changed), [6], "{kind:?}: {found:?}");
+                continue;
+            }
+            assert!(found.is_fine(), "{kind:?}: {found:?}");
+            let counts = found.counts;
+            assert_eq!((counts.without_mac, counts.by_chain), (1, 0), "{kind:?}");
+            assert_eq!(counts.authentic + counts.without_mac, counts.lines);
+            let [remark] = &found.remarks[..] else { panic!("{found:?}") };
+            let uncovered = if last { "1" } else { "0" };
+            assert_eq!((remark.trouble, remark.count), (Trouble::WithoutMac, Some(1)));
+            assert_eq!(remark.detail.as_deref(), Some(uncovered));
+        }
+    }
+}
+
+/// Also without a note and without the secret.
+#[test]
+fn a_forged_line_without_a_mac_is_found_with_little_knowledge() {
+    let mut made = Made::some(3);
+    made.put_as(Event::new(EventKind::KeyDestroyed), None, LOG);
+    for known in [Known { note: None, ..made.known() }, Known::default()] {
+        let found = check(text(&made.lines), &known);
+        assert_eq!(places(&found, Trouble::Changed), [6], "{found:?}");
+    }
+}
+
+#[test]
+fn a_line_without_a_mac_about_a_keyring_is_found() {
+    for (name, value) in [("keyring", serde_json::json!(id().to_string())), ("generation", 3.into())] {
+        let mut made = Made::some(2);
+        made.put_as(Event::new(EventKind::OpenFailed).with(name, value), None, LOG);
+        let found = check(text(&made.lines), &made.known());
+        assert_eq!(places(&found, Trouble::Changed), [5], "{name}: {found:?}");
+    }
+}
+
+/// What such a line claims that a keyring noted is not believed.
+#[test]
+fn a_line_without_a_mac_confirms_no_change() {
+    let mut made = Made::some(2);
+    let noted = made.noted;
+    let lost = made.put(Event::new(EventKind::KeyStored));
+    made.put_as(Event::new(EventKind::OpenFailed).with("noted", lost.seq), None, LOG);
+    made.noted = noted;
+    let found = check(text(&made.lines), &made.known());
+    assert!(found.remarks.iter().any(|remark| remark.trouble == Trouble::Unconfirmed), "{found:?}");
+}
+
+#[test]
+fn lines_of_another_keyring_are_told_and_those_of_none_with_a_mac_are_wrong() {
+    let mut made = Made::some(2);
+    made.put_as(Event::new(EventKind::KeyDestroyed), Some(Uuid::from_u128(6)), LOG);
+    let found = check(text(&made.lines), &made.known());
+    let [remark] = &found.remarks[..] else { panic!("{found:?}") };
+    assert_eq!((remark.trouble, remark.count), (Trouble::OfOtherKeyring, Some(1)));
+    let line = String::from_utf8(made.lines.pop().unwrap()).unwrap();
+    made.lines.push(line.replace("\"keyring\"", "\"other\"").into_bytes());
+    let found = check(text(&made.lines), &made.known());
+    assert_eq!(places(&found, Trouble::Changed), [5], "{found:?}");
+}
