@@ -36,6 +36,7 @@ mod outdated;
 mod output;
 mod pages;
 mod prometheus;
+mod redo_directory;
 mod rekey;
 mod remote_facts;
 mod remote_files;

@@ -31,11 +31,17 @@ pub(super) struct Needs {
     pub shutdown: Shutdown,
     /// The keys that the redo log needs.
     of_log: BTreeSet<String>,
+    /// Why it is not known what the redo log needs.
+    log: Option<Unnamed>,
 }
 
 /// What it means that a keyring lacks a key which the redo log needs.
 pub(super) const LOG_LACKS_KEY: &str = "Without a key that the redo log needs, a server does not start, or it reads the log again \
     and again without end and fills its error log";
+
+/// What it means that there is no redo log.
+pub(super) const LOG_LOST: &str =
+    "If the redo log is lost, a server that was not shut down cleanly does not start";
 
 /// Why files may need keys that none of them names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +50,10 @@ pub(super) enum Unnamed {
     InUse,
     /// The server was not shut down cleanly.
     NotShutDown,
+    /// The redo log was not found.
+    NoLog,
+    /// The redo log could not all be read.
+    LogNotRead,
 }
 
 impl Unnamed {
@@ -57,6 +67,13 @@ impl Unnamed {
             Unnamed::NotShutDown => format!(
                 "the server of {datadir} was not shut down cleanly: its redo log may need keys that no file names yet, and \
                  without them the server does not start"
+            ),
+            Unnamed::NoLog => format!(
+                "the data directory {datadir} lacks the redo log (#innodb_redo, or ib_logfile0, in \
+                 innodb_log_group_home_dir): it may need keys that no other file names. If that is in another directory, name it with --also"
+            ),
+            Unnamed::LogNotRead => format!(
+                "the redo log of {datadir} could not all be read: it may need keys that no other file names"
             ),
         }
     }
@@ -72,6 +89,7 @@ impl Needs {
             unknown: Vec::new(),
             shutdown: tablespace::shutdown(datadir, &found),
             of_log: BTreeSet::new(),
+            log: None,
         };
         for file in tablespace::check(&found, keyring, Depth::OnePage, &mut |_, _| {}) {
             // Doublewrite files hold old copies of pages.
@@ -115,14 +133,26 @@ impl Needs {
         }
         // A running server writes it at the moment.
         if missing.is_empty() && !matches!(self.shutdown, Shutdown::Running { .. }) {
+            self.log = log.unread.first().map(|_| Unnamed::LogNotRead);
             self.unknown.extend(log.unread);
         }
+        self.log = log.missing_log.map(|_| Unnamed::NoLog).or(self.log);
         self.of_log = log.keys.into_keys().collect();
     }
 
     /// Whether the keyring lacks a key that the redo log needs, so that no server starts with it.
     pub(super) fn lacks_for_log(&self) -> bool {
         self.missing.keys().any(|(key, _)| self.of_log.contains(key))
+    }
+
+    /// Whether the files may need keys that were not read from them.
+    pub(super) fn may_need_more(&self) -> bool {
+        self.shut_down_cleanly() == Some(false) || self.log.is_some()
+    }
+
+    /// Why it is not known what the redo log needs.
+    pub(super) fn log_not_known(&self) -> Option<Unnamed> {
+        self.log
     }
 
     /// How many different keys the files need.
@@ -153,16 +183,17 @@ impl Needs {
     }
 
     /// Why the files may need keys that this keyring lacks although no file names them. A keyring that is at least as new as
-    /// the one that the server last used lacks none.
+    /// the one that the server last used lacks none, if the redo log is there and can be read.
     pub(super) fn unnamed(&self, says: Option<WitnessSays>) -> Option<Unnamed> {
-        match (says, &self.shutdown) {
+        let left = match (says, &self.shutdown) {
             (Some(WitnessSays::Same | WitnessSays::Newer), _) => None,
             // A running server writes a witness when it uses a keyring.
             (None, Shutdown::Running { .. }) => None,
             (_, Shutdown::Running { .. }) => Some(Unnamed::InUse),
             (_, Shutdown::Unclean) => Some(Unnamed::NotShutDown),
             (_, Shutdown::Clean | Shutdown::Unknown) => None,
-        }
+        };
+        left.filter(|why| *why == Unnamed::InUse).or(self.log).or(left)
     }
 
     pub(super) fn question(&self) -> String {

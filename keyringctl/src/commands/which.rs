@@ -11,7 +11,7 @@ use super::copies::{self, of_server};
 use super::output::{Output, counted};
 use super::status::copy_status;
 use super::verdict::Verdict;
-use super::{audit_trail, secret, site};
+use super::{audit_trail, redo_directory, secret, site};
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
@@ -72,9 +72,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .map(|source| secret::Args { unlock: Some(source.clone()), ..secret::Args::default() });
     let secrets: Vec<_> = std::iter::once(found.secret).chain(others).collect();
     let mut secrets: Vec<_> = secrets.iter().map(secret::Once::new).collect();
+    let also = &redo_directory::with_configured(&args.also, &args.server.site, &datadir);
     let mut all: Vec<Candidate> = Vec::new();
     for path in &found.paths {
-        let next = Candidate::examine(&places, path, (&datadir, &args.also), &mut secrets, &all)?;
+        let next = Candidate::examine(&places, path, (&datadir, also), &mut secrets, &all)?;
         all.push(next);
     }
     if let Some(opened) = all.iter().find_map(|candidate| candidate.opened.as_ref()) {
@@ -86,10 +87,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     all.iter_mut().for_each(|candidate| candidate.also_needs(&named));
     let witness = witness_claims(places.fs(), &datadir)?;
     let configured = configured(args, &datadir);
-    let found = tablespace::find(&[std::slice::from_ref(&datadir), &args.also].concat());
+    let found = tablespace::find(&[std::slice::from_ref(&datadir), also].concat());
     let shutdown = tablespace::shutdown(&datadir, &found);
     let in_use = matches!(shutdown, Shutdown::Running { .. });
-    let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured, in_use };
+    let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured, also, in_use };
     let advice = advise(&all, &place);
     all.iter().for_each(|candidate| print(candidate, &all, out));
     out.line(match (&witness, places.fs().meta(&datadir.join(WITNESS_NAME)).is_ok()) {
@@ -149,9 +150,7 @@ fn print(candidate: &Candidate, all: &[Candidate], out: &mut Output) {
     out.field(
         "needed keys",
         match needed {
-            0 if opened.needs.shut_down_cleanly() == Some(false) => {
-                "no file names a master key yet".to_owned()
-            }
+            0 if opened.needs.may_need_more() => "no file names a master key yet".to_owned(),
             0 => "the files need no master key".to_owned(),
             _ => format!("{} of {needed}", needed.saturating_sub(missing)),
         },

@@ -3,11 +3,12 @@
 
 use super::consent::{Consent, Decision, Effect, Plan};
 use super::copies;
-use super::needs::{LOG_LACKS_KEY, Needs};
+use super::needs::{LOG_LACKS_KEY, LOG_LOST, Needs, Unnamed};
 use super::output::{Output, counted, stderr_report};
+use super::redo_directory::also_options;
 use super::status::{self, copy_status};
 use super::verdict::Verdict;
-use super::{secret, site};
+use super::{redo_directory, secret, site};
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::Shown;
@@ -47,12 +48,16 @@ enum Command {
         /// The server's data directory [default: that of the server on this host]
         #[arg(long, value_name = "DIR")]
         datadir: Option<PathBuf>,
+        /// Additional directory with files of the server, such as innodb_log_group_home_dir or a table's DATA DIRECTORY
+        /// (repeatable)
+        #[arg(long, value_name = "DIR")]
+        also: Vec<PathBuf>,
         #[command(flatten)]
         site: site::Parts,
         #[command(flatten)]
         secret: secret::Args,
         /// Accept it even though files in the data directory need keys that it does not have, which stay unreadable, or
-        /// the redo log of a server that was not shut down cleanly may need such keys
+        /// the redo log of a server that was not shut down cleanly may need such keys, or the redo log is lost
         #[arg(long)]
         accept_missing_keys: bool,
         #[command(flatten)]
@@ -85,7 +90,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             out.document(&json!({ "datadir": datadir.exact(), "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
         }
-        Command::Accept { path, datadir, site, secret, accept_missing_keys, consent } => {
+        Command::Accept { path, datadir, also, site, secret, accept_missing_keys, consent } => {
             let datadir = &copies::datadir(datadir.as_deref(), site)?;
             refuse_while_in_use(datadir)?;
             let seen = witness_claims(places.fs(), datadir)?;
@@ -96,7 +101,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             };
             let (mut keyring, _) = copies.load()?;
             let status = keyring.status();
-            let needs = Needs::new(datadir, &[], &keyring)
+            let also = &redo_directory::with_configured(also, site, datadir);
+            let needs = Needs::new(datadir, also, &keyring)
                 .map_err(|e| Error::Usage(format!("nothing was accepted: {e}")))?;
             let this = format!(
                 "keyring {}, generation {}, {}",
@@ -130,12 +136,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 };
                 return Err(Error::Usage(format!(
                     "nothing was accepted: files in {} need {} that {} does not have. Find the copy that has {}: run \
-                     keyringctl verify COPY --datadir {}{} with each. Only if no copy has {}{} {give_up}",
+                     keyringctl verify COPY --datadir {}{}{} with each. Only if no copy has {}{} {give_up}",
                     datadir.shown(),
                     counted(needs.missing.len(), "key"),
                     copies.first().shown(),
                     them(needs.missing.len()),
                     datadir.shown(),
+                    also_options(also),
                     copies.secret.option(),
                     them(needs.missing.len()),
                     if needs.lacks_for_log() { "," } else { "" },
@@ -146,11 +153,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             {
                 plan.show(consent, out);
                 return Err(Error::Usage(format!(
-                    "nothing was accepted: {}. Find the newest copy of the keyring: keyringctl which names it. Start the \
-                     server with that copy and shut it down; then this copy can be compared with the files. Only if there \
-                     is no newer copy, add --accept-missing-keys: the server may not start then, and its data is lost unless \
-                     you have a backup of it",
-                    unnamed.text(datadir)
+                    "nothing was accepted: {}. {}",
+                    unnamed.text(datadir),
+                    next_if_unnamed(unnamed)
                 )));
             }
             if consent.ask(&plan, out)? == Decision::DryRun {
@@ -175,6 +180,25 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             });
             Ok(Verdict::Fine)
         }
+    }
+}
+
+/// What to do if the files may need keys that none of them names.
+fn next_if_unnamed(unnamed: Unnamed) -> String {
+    match unnamed {
+        Unnamed::InUse | Unnamed::NotShutDown => {
+            "Find the newest copy of the keyring: keyringctl which names it. Start the server with that copy and shut it down; \
+             then this copy can be compared with the files. Only if there is no newer copy, add --accept-missing-keys: the \
+             server may not start then, and its data is lost unless you have a backup of it"
+                .to_owned()
+        }
+        Unnamed::NoLog => format!(
+            "{LOG_LOST}: restore a backup of the data. Only if you know that it was shut down cleanly, add \
+             --accept-missing-keys"
+        ),
+        Unnamed::LogNotRead => "keyringctl drill shows whether a server recovers. Add --accept-missing-keys only with a copy \
+             of the data directory at hand: the server may not start then"
+            .to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::keys::MasterKeys;
 use super::needed::all_master_keys;
 use super::shutdown::{files_of, shutdown};
 use super::walk::DataFiles;
+use super::whole::missing_redo_log;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ pub struct LogNeeds {
     pub keys: BTreeMap<String, Vec<PathBuf>>,
     /// The directories of logs whose changes could not all be read.
     pub unread: Vec<FileReport>,
+    /// The name of the log, if the data directory is a whole one and none was found.
+    pub missing_log: Option<String>,
 }
 
 /// Finds out which master keys the redo log of a data directory needs: that of its header and, unless the server was shut down
@@ -31,7 +34,7 @@ pub fn log_needs(datadir: &Path, found: &DataFiles, keys: &dyn MasterKeys) -> Lo
     let (needed, _) = all_master_keys(&log, keys, &shutdown(datadir, found));
     let is_file = |file: &FileReport| log.files.iter().any(|(path, _)| *path == file.path);
     let unread = needed.unknown.into_iter().filter(|file| !is_file(file)).collect();
-    LogNeeds { keys: needed.keys, unread }
+    LogNeeds { keys: needed.keys, unread, missing_log: missing_redo_log(datadir, found) }
 }
 
 impl LogNeeds {

@@ -24,6 +24,9 @@ const FLUSHED: usize = 26;
 const SPACE: usize = 34;
 const FRONT: usize = SPACE + 4;
 
+/// What the names of redo files begin with that are written once.
+pub(super) const NUMBERED: &str = "#ib_redo";
+
 /// How the server left its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Shutdown {
@@ -66,9 +69,16 @@ pub fn shutdown(datadir: &Path, found: &DataFiles) -> Shutdown {
     Shutdown::Clean
 }
 
-/// The files of a kind that were found below a data directory, or else in other directories.
+/// Whether it is a spare file of a redo log, which a server that starts removes.
+pub(super) fn is_spare(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(NUMBERED) && name.ends_with("_tmp")
+}
+
+/// The files of a kind that were found below a data directory, or else in other directories. Without spare ones.
 pub(super) fn files_of(datadir: &Path, found: &DataFiles, kind: DataFileKind) -> Vec<PathBuf> {
-    let all = found.files.iter().filter(|(_, k)| *k == kind).map(|(path, _)| path.clone());
+    let all =
+        found.files.iter().filter(|(path, k)| *k == kind && !is_spare(path)).map(|(path, _)| path.clone());
     let (below, elsewhere): (Vec<_>, Vec<_>) = all.partition(|path| path.starts_with(datadir));
     if below.is_empty() { elsewhere } else { below }
 }
@@ -125,11 +135,11 @@ fn goes_on_after(checkpoint: u64, logs: &[Log]) -> bool {
             log.file.read(at - at % BLOCK as u64, BLOCK).ok()
         }),
     };
+    // Without the block with the checkpoint, a file is missing or cut short.
+    let Some(block) = block.filter(|block| block.len() == BLOCK) else { return true };
     // A block with another number is left over from an earlier use of the file.
-    block.is_some_and(|block| {
-        let used = be16(&block, redo::LEN).map(|len| u64::from(len & !redo::ENCRYPTED));
-        redo::is_block_of(&block, checkpoint) && used.is_some_and(|used| used > checkpoint % BLOCK as u64)
-    })
+    let used = be16(&block, redo::LEN).map(|len| u64::from(len & !redo::ENCRYPTED));
+    redo::is_block_of(&block, checkpoint) && used.is_some_and(|used| used > checkpoint % BLOCK as u64)
 }
 
 #[cfg(test)]

@@ -24,6 +24,20 @@ pub struct MissingPart {
 /// Names that only a data directory, or a backup of one, has.
 const MARKS: &[&str] = &["auto.cnf", "ib_buffer_pool", "backup-my.cnf", "mysql", "xtrabackup_checkpoints"];
 
+/// The redo log, by the names that a server gives it.
+const REDO_LOG: &str = "the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)";
+
+/// Names the redo log if a whole data directory has none, and none was found in another directory. Before its first start, a
+/// server has none.
+pub(super) fn missing_redo_log(datadir: &Path, found: &DataFiles) -> Option<String> {
+    let is_essential = |kind| matches!(kind, DataFileKind::System | DataFileKind::Dictionary);
+    if !found.files.iter().any(|(_, kind)| is_essential(*kind)) {
+        return None;
+    }
+    let missing = missing_parts(datadir, &[datadir.to_owned()], found, &[]);
+    missing.into_iter().map(|part| part.what).find(|what| what == REDO_LOG)
+}
+
 /// Returns the parts that are missing in a data directory, if it is one as a whole, and not for example a directory with a
 /// single schema or with binary logs. Parts may also be in the directories that belong to no other of `datadirs`.
 pub fn missing_parts(
@@ -91,7 +105,7 @@ pub fn missing_parts(
         |name: &str| name == "ibbackup_logfile" || holds(name, DataFileKind::Redo) && !name.ends_with("_tmp");
     let is_filled = |path: &Path| path.metadata().is_ok_and(|meta| meta.len() > 0);
     if !files.iter().any(|(path, name)| is_redo(name) && is_filled(path)) {
-        missing.push("the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)".to_owned());
+        missing.push(REDO_LOG.to_owned());
     }
     missing.into_iter().map(|what| MissingPart { datadir: datadir.to_owned(), what }).collect()
 }

@@ -80,3 +80,66 @@ fn witness_accept_refuses_a_keyring_with_which_the_server_never_ends() {
         "{stdout}"
     );
 }
+
+/// What `which` and `witness accept` say of a copy if the redo log cannot be read.
+fn is_not_known(place: &Place, copy: &str, why: &str) {
+    let (code, told) = which(place, &format!("DIR/{copy}.keyring {UNLOCK}"));
+    assert_eq!(
+        (code, &told["situation"], &told["right"], &told["copies"][0]["complete"]),
+        (1, &"log_not_read".into(), &().into(), &false.into()),
+        "{told:#}"
+    );
+    let command = format!("which DIR/{copy}.keyring --datadir DIR/data --option-file /dev/null {UNLOCK}");
+    let Ended { code, stdout, .. } = place.run(&command);
+    assert!(code == 1 && stdout.to_lowercase().contains(&why.to_lowercase()), "{stdout}");
+    assert!(!stdout.contains("can be used") && !stdout.contains("need no master key"), "{stdout}");
+    let accept = format!("witness accept DIR/{copy}.keyring --datadir DIR/data {UNLOCK} --yes");
+    let Ended { code, stdout, stderr } = place.run(&accept);
+    assert!(code == 2 && stderr.contains(&format!("nothing was accepted: {why}")), "{stdout}{stderr}");
+    assert!(!stdout.contains("need no master key"), "{stdout}");
+}
+
+#[test]
+fn no_copy_is_right_for_a_data_directory_without_its_redo_log() {
+    let (place, id) = killed_server();
+    fs::create_dir(place.path("redo")).unwrap();
+    fs::rename(place.path("data/#innodb_redo"), place.path("redo/#innodb_redo")).unwrap();
+    let why = "the data directory DIR/data lacks the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)";
+    for copy in ["old", "main"] {
+        is_not_known(&place, copy, why);
+    }
+    // Spare files are no log.
+    fs::create_dir(place.path("data/#innodb_redo")).unwrap();
+    place.write("data/#innodb_redo/#ib_redo7_tmp", &[0; 4096]);
+    is_not_known(&place, "main", why);
+
+    // In the directory that is named, or that the option file names, it is read.
+    let both = format!("DIR/old.keyring DIR/main.keyring {UNLOCK}");
+    let (code, told) = which(&place, &format!("DIR/old.keyring {UNLOCK} --also DIR/redo"));
+    assert_eq!((code, &told["situation"]), (1, &"keys_missing".into()), "{told:#}");
+    assert_eq!(told["copies"][0]["missing"][0]["key"], id.as_str(), "{told:#}");
+    let accept = |copy: &str| {
+        place.run(&format!(
+            "witness accept DIR/{copy}.keyring --datadir DIR/data --also DIR/redo {UNLOCK} --yes"
+        ))
+    };
+    let Ended { code, stdout, stderr } = accept("old");
+    assert!(code == 2 && stdout.contains(&id), "{stdout}{stderr}");
+    assert_eq!(accept("main").code, 0);
+    let options = fs::read_to_string(place.path("server.cnf")).unwrap();
+    let elsewhere = format!("{options}innodb_log_group_home_dir={}\n", place.path("redo").display());
+    place.write("server.cnf", elsewhere.as_bytes());
+    let (code, told) = which(&place, &both);
+    assert_eq!((code, &told["right"]), (0, &"DIR/main.keyring".into()), "{told:#}");
+    // The command that is printed reads it too.
+    copy(&place, "main.keyring", "older.keyring");
+    store(&place, "main.keyring", "another", &[7; 32]);
+    used(&place, "main.keyring");
+    let (code, told) = which(&place, &format!("DIR/older.keyring {UNLOCK}"));
+    assert_eq!((code, &told["situation"]), (1, &"not_shut_down".into()), "{told:#}");
+    let next = told["next"][0].as_str().unwrap();
+    assert!(next.contains("accept DIR/older.keyring --datadir DIR/data --also DIR/redo"), "{next}");
+    let Ended { code, stderr, .. } =
+        place.run(&format!("{} --yes", next.strip_prefix("keyringctl ").unwrap()));
+    assert_eq!(code, 0, "{stderr}");
+}

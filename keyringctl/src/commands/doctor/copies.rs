@@ -4,6 +4,7 @@
 use super::copy_remedies::repair;
 use super::finding::Findings;
 use super::host_view::HostView;
+use super::redo_log;
 use crate::commands::content::{Content, remedy};
 use crate::show::Shown;
 use keyring_external::error::{Error, Refusal};
@@ -132,9 +133,10 @@ pub(super) fn witness(
             }
             Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
                 let accept = format!(
-                    "keyringctl witness accept {} --datadir {}{}",
+                    "keyringctl witness accept {} --datadir {}{}{}",
                     view.word(path),
                     view.word(&view.host.datadir),
+                    redo_log::also(view),
                     view.secret_args().option()
                 );
                 vec![

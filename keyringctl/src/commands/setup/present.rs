@@ -185,13 +185,20 @@ impl<'a> Present<'a> {
         let Some((copy, Content { keyring: Some(keyring), .. })) = self.newest() else {
             return Ok(Vec::new());
         };
-        let needs = match Needs::new(datadir, &[], keyring) {
+        let also: Vec<_> =
+            self.site.redo_directory(&self.site.datadir).map(|dir| self.site.at(&dir)).into_iter().collect();
+        let needs = match Needs::new(datadir, &also, keyring) {
             Ok(needs) => needs,
             Err(e) => {
                 return Ok(vec![format!("WARNING: not checked whether the keyring has every key: {e}")]);
             }
         };
-        let Some(((key, _), files)) = needs.missing.first_key_value() else { return Ok(Vec::new()) };
+        let Some(((key, _), files)) = needs.missing.first_key_value() else {
+            let unknown = needs.log_not_known().map(|why| {
+                format!("WARNING: not checked whether the keyring has every key: {}.", why.text(datadir))
+            });
+            return Ok(unknown.into_iter().collect());
+        };
         let first = files.first().map_or_else(String::new, |file| file.shown());
         let lacks = format!(
             "{} does not have {} that files in {} need, such as {key} for {first}",

@@ -52,7 +52,7 @@ impl<'a> Left<'a> {
             (false, Unnamed::InUse) => {
                 format!("note: {text}. Keys that it has stored just now are not checked")
             }
-            (false, Unnamed::NotShutDown) => {
+            (false, _) => {
                 format!("note: {text}. A copy that was taken while it ran looks the same")
             }
         }

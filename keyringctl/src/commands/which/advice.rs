@@ -5,6 +5,7 @@ use super::candidate::{Candidate, Obstacle, Opened};
 use crate::commands::apart::is_one_file;
 use crate::commands::missing;
 use crate::commands::output::counted;
+use crate::commands::redo_directory::also_options;
 use crate::commands::secret;
 use crate::commands::stat;
 use crate::commands::status::copy_status::WitnessSays;
@@ -21,6 +22,8 @@ pub(super) struct Place<'a> {
     pub witness: Option<&'a Witness>,
     /// The copies that the server of this data directory is configured with. None if that is not known.
     pub configured: &'a [PathBuf],
+    /// Further directories with files of the server.
+    pub also: &'a [PathBuf],
     /// Whether a server runs on the data directory.
     pub in_use: bool,
 }
@@ -70,6 +73,12 @@ fn trust(says: Option<WitnessSays>) -> u8 {
 }
 
 impl Place<'_> {
+    /// The command that accepts a copy for the data directory.
+    pub(super) fn accept(&self, copy: &Path, unlock: &str) -> String {
+        let (copy, datadir) = (copy.shown(), self.datadir.shown());
+        format!("keyringctl witness accept {copy} --datadir {datadir}{}{unlock}", also_options(self.also))
+    }
+
     fn is_configured(&self, path: &Path) -> bool {
         self.configured.iter().any(|copy| is_one_file(copy, path))
     }
@@ -86,7 +95,7 @@ impl Place<'_> {
             situation: "right_copy",
             right: Some(i),
             text: vec![match how.needs.needed() {
-                0 if how.needs.shut_down_cleanly() == Some(false) => {
+                0 if how.needs.may_need_more() => {
                     format!("{path} can be used: no file in {datadir} names a master key yet")
                 }
                 0 => format!("{path} can be used: the files in {datadir} need no master key"),
@@ -242,7 +251,7 @@ impl Place<'_> {
             Some(WitnessSays::Same | WitnessSays::Newer | WitnessSays::Unknown) | None => return,
         };
         advice.text.push(why);
-        advice.next.push(format!("keyringctl witness accept {} --datadir {datadir}{unlock}", used.shown()));
+        advice.next.push(self.accept(used, unlock));
         advice.then = Some("Then start the server".to_owned());
     }
 }

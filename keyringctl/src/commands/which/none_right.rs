@@ -67,11 +67,7 @@ impl Place<'_> {
                 counted(files, "file"),
                 best.path.shown()
             ));
-            advice.next.push(format!(
-                "keyringctl witness accept {} --datadir {datadir}{} --accept-missing-keys",
-                best.path.shown(),
-                how.secret.option()
-            ));
+            advice.next.push(self.accept(&best.path, &how.secret.option()) + " --accept-missing-keys");
         }
         advice
     }

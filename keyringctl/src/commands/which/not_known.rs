@@ -3,14 +3,14 @@
 
 use super::advice::{Advice, Place};
 use super::candidate::{Candidate, Opened};
-use crate::commands::needs::{Unnamed, sentence};
+use crate::commands::needs::{LOG_LOST, Unnamed, sentence};
 use crate::commands::status::copy_status::WitnessSays;
 use crate::show::Shown;
 
 impl Place<'_> {
     /// The best copy has every key that files name, but they may need others.
     pub(super) fn not_known(&self, best: &Candidate, how: &Opened, why: Unnamed) -> Advice {
-        let (path, datadir) = (best.path.shown(), self.datadir.shown());
+        let path = best.path.shown();
         let than_last = match (best.says, self.witness) {
             (Some(WitnessSays::Older), Some(w)) => {
                 let generation = best.generation().unwrap_or_default();
@@ -49,13 +49,25 @@ impl Place<'_> {
                      directory first, and then, with the server stopped:"
                         .to_owned(),
                 );
-                let unlock = how.secret.option();
-                advice.next.push(format!(
-                    "keyringctl witness accept {path} --datadir {datadir}{unlock} --accept-missing-keys"
-                ));
+                advice.next.push(self.accept(&best.path, &how.secret.option()) + " --accept-missing-keys");
             }
+            Unnamed::NoLog | Unnamed::LogNotRead => return self.log_not_known(best, why),
         }
         advice.text = text;
         advice
+    }
+
+    /// What the redo log needs is not known, whatever the witness says of the copy.
+    fn log_not_known(&self, best: &Candidate, why: Unnamed) -> Advice {
+        let mut text = vec![
+            format!("It is not known whether {} has every key", best.path.shown()),
+            sentence(&why.text(self.datadir)),
+        ];
+        text.extend(match why {
+            Unnamed::NoLog if self.in_use => Some("Do not stop the server that runs on it".to_owned()),
+            Unnamed::NoLog => Some(LOG_LOST.to_owned() + ": restore a backup of the data"),
+            _ => Some("keyringctl drill shows whether a server recovers".to_owned()),
+        });
+        Advice { situation: "log_not_read", right: None, text, next: Vec::new(), then: None }
     }
 }

@@ -158,6 +158,8 @@ fn a_redo_log_that_needs_a_key_which_the_keyring_lacks_is_reported() {
     fs::create_dir_all(guest.at("var/redo")).unwrap();
     fs::rename(guest.at("var/lib/mysql/#innodb_redo"), guest.at("var/redo/#innodb_redo")).unwrap();
     passes(&guest.findings());
+    guest.write("var/lib/mysql/ibdata1", "tables");
+    warning(&guest.findings(), "redo-log", "var/lib/mysql lacks the redo log (#innodb_redo, or ib_logfile0");
     guest.write(OPTIONS, "[mysqld]\ninnodb_log_group_home_dir=/var/redo\n");
     error(&guest.findings(), "redo-log", "var/redo/#innodb_redo needs master key");
     for path in [KEYRING, MIRROR] {

@@ -39,6 +39,12 @@ pub(super) fn follow(all: &mut Followed) {
         store(guest, KEYRING, &id);
         fs::copy(guest.at(KEYRING), guest.at(MIRROR)).unwrap();
     });
+    fs::rename(guest.at("var/lib/mysql/#innodb_redo"), guest.at("var/lib/redo")).unwrap();
+    guest.write("var/lib/mysql/ibdata1", "tables");
+    all.fix(&guest, "redo-log", "lacks the redo log", 1, &|guest| {
+        // The data that was restored.
+        fs::rename(guest.at("var/lib/redo"), guest.at("var/lib/mysql/#innodb_redo")).unwrap();
+    });
 }
 
 fn files(all: &mut Followed, host: fn() -> Guest) {
