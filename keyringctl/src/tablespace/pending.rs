@@ -11,6 +11,7 @@ use super::info::{EncryptionInfo, MasterKeyRef, NEWEST};
 use super::keys::MasterKeys;
 use super::read::DataFile;
 use super::redo::{self, BLOCK, BlockForm, DATA, FRONT, HEADER, RedoHeader, SUM};
+use super::shutdown::{NUMBERED, is_spare};
 use super::verdict::{Opening, open_info};
 use std::collections::BTreeSet;
 use std::io;
@@ -52,8 +53,16 @@ pub(super) fn named_in_redo(
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let front = file.read(0, FRONT)?;
-        let Ok(Some(header)) = RedoHeader::parse(&front) else { continue };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_spare(path) {
+            continue;
+        }
+        let header = match RedoHeader::parse(&file.read(0, FRONT)?) {
+            Ok(Some(header)) => header,
+            Ok(None) if !name.starts_with(NUMBERED) => continue,
+            Err(_) if file.len() == 0 && !name.starts_with(NUMBERED) => continue,
+            Ok(None) | Err(_) => return Ok(Err("a file of its redo log has no readable header")),
+        };
         if header.unknown.is_some() {
             return Ok(Err("its redo log has a form that is not known here"));
         }
@@ -63,7 +72,16 @@ pub(super) fn named_in_redo(
         log.push((file, header));
     }
     log.sort_by_key(|(_, header)| header.start_lsn);
-    let checkpoint = log.iter().filter_map(|(_, header)| header.checkpoint).max().unwrap_or(0);
+    let checkpoint = match log.iter().filter_map(|(_, header)| header.checkpoint).max() {
+        Some(checkpoint) => checkpoint,
+        None if log.iter().any(|(_, header)| header.has_checkpoints) => {
+            return Ok(Err("its redo log has no readable checkpoint"));
+        }
+        None => 0,
+    };
+    if !is_whole(&log, checkpoint) {
+        return Ok(Err("a file of its redo log is missing or cut short"));
+    }
     let mut opened = Vec::new();
     for info in log.iter().filter_map(|(_, header)| header.info.as_ref()) {
         match open_info(info, keys)? {
@@ -104,7 +122,44 @@ pub(super) fn named_in_redo(
         }
     }
     zeroize::Zeroize::zeroize(&mut tail);
-    Ok(Ok(ids))
+    match log.last() {
+        Some((file, header)) if goes_on(file, header)? => {
+            Ok(Err("its redo log does not end in its last file: a file is missing or cut short"))
+        }
+        _ => Ok(Ok(ids)),
+    }
+}
+
+/// Whether the files, in their order, have all that was written since the checkpoint, as far as their sizes and the LSNs in
+/// their headers tell.
+fn is_whole(log: &[(DataFile, RedoHeader)], checkpoint: u64) -> bool {
+    if log.iter().any(|(_, header)| !header.written_once) {
+        // The files of a ring have one size.
+        return log.windows(2).all(|two| matches!(two, [(a, _), (b, _)] if a.len() == b.len()));
+    }
+    let end = |file: &DataFile, start: u64| start.saturating_add(file.len().saturating_sub(HEADER as u64));
+    let mut next = None;
+    for (file, header) in log {
+        let (start, end) = (header.start_lsn, end(file, header.start_lsn));
+        match next {
+            // From before the checkpoint.
+            None if end <= checkpoint => continue,
+            None if start > checkpoint => return false,
+            Some(next) if start > next => return false,
+            _ => next = Some(end),
+        }
+    }
+    next.is_some() || log.is_empty()
+}
+
+/// Whether the log may go on after the last of its files. A server has the next file ready before it fills one.
+fn goes_on(file: &DataFile, header: &RedoHeader) -> io::Result<bool> {
+    let Some(last) = (file.len() / BLOCK as u64).checked_sub(1) else { return Ok(false) };
+    if !header.written_once || !header.is_of_server || last < (HEADER / BLOCK) as u64 {
+        return Ok(false);
+    }
+    let block = file.read(last * BLOCK as u64, BLOCK)?;
+    Ok(header.form(&block, last) != BlockForm::Empty && redo::is_full(&block))
 }
 
 #[cfg(test)]

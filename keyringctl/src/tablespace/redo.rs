@@ -27,6 +27,7 @@ const MARIADB_ENCRYPTED: u32 = 0x8000_0000;
 
 // Offsets in the header.
 const START_LSN: usize = 8;
+const CREATOR: usize = 16;
 const CHECKPOINTS: [usize; 2] = [BLOCK, 3 * BLOCK];
 const INFO: usize = 2 * BLOCK + 48;
 
@@ -49,6 +50,10 @@ pub(super) struct RedoHeader {
     /// Whether its blocks are written from the beginning of the file, as from 8.0.30 on. The files of older servers form a
     /// ring, in which writing may begin anywhere.
     pub written_once: bool,
+    /// Whether its log has checkpoints that can be read here. Those from before 5.7.9 need no key.
+    pub has_checkpoints: bool,
+    /// Whether a server wrote it, which makes its files larger than what it writes into them. A backup tool does not.
+    pub is_of_server: bool,
 }
 
 /// Whether a block is encrypted.
@@ -79,6 +84,8 @@ impl RedoHeader {
             unknown,
             checkpoint: None,
             written_once: false,
+            has_checkpoints: false,
+            is_of_server: false,
         };
         if format & !MARIADB_ENCRYPTED == MARIADB {
             return Ok(Some(older(0, Some("it is a redo log of MariaDB"))));
@@ -104,6 +111,10 @@ impl RedoHeader {
             unknown: unknown_kind(header.get(INFO..).unwrap_or_default()),
             checkpoint: checkpoint.max(),
             written_once: format >= FORMAT_WRITTEN_ONCE,
+            has_checkpoints: true,
+            is_of_server: block.get(CREATOR..).is_some_and(|creator| {
+                creator.starts_with(b"MySQL ") && !creator.starts_with(b"MySQL Clone")
+            }),
         }))
     }
 
@@ -120,6 +131,11 @@ impl RedoHeader {
             _ => BlockForm::Clear,
         }
     }
+}
+
+/// Whether a block has no room for more, so that the log may go on after it.
+pub(super) fn is_full(block: &[u8]) -> bool {
+    be16(block, LEN).is_some_and(|len| usize::from(len & !ENCRYPTED) == BLOCK)
 }
 
 /// Returns whether a block is the one with this LSN. Older servers set the first bit of a number for the first block that

@@ -143,3 +143,84 @@ fn no_copy_is_right_for_a_data_directory_without_its_redo_log() {
         place.run(&format!("{} --yes", next.strip_prefix("keyringctl ").unwrap()));
     assert_eq!(code, 0, "{stderr}");
 }
+
+/// Changes the only file of the redo log.
+fn change_log(place: &Place, change: impl FnOnce(&mut Vec<u8>)) {
+    let path = place.path("data/#innodb_redo/#ib_redo0");
+    let mut log = fs::read(&path).unwrap();
+    change(&mut log);
+    fs::write(path, log).unwrap();
+}
+
+/// No command takes a redo log that cannot all be read for one that needs no key.
+fn is_not_read(place: &Place, why: &str) {
+    for copy in ["old", "main"] {
+        is_not_known(place, copy, "the redo log of DIR/data could not all be read");
+        let line = format!("verify DIR/{copy}.keyring --datadir DIR/data {UNLOCK}");
+        let Ended { code, stdout, .. } = place.run(&line);
+        assert!(
+            code == 1 && stdout.contains(&format!("NOT CHECKED   DIR/data/#innodb_redo: {why}")),
+            "{stdout}"
+        );
+        let told: serde_json::Value =
+            serde_json::from_str(&place.run(&format!("{line} --json")).stdout).unwrap();
+        assert_eq!(told["log_not_read"], serde_json::json!(["DIR/data/#innodb_redo"]), "{told:#}");
+        let needed =
+            format!("keys needed DIR/{copy}.keyring --datadir DIR/data {UNLOCK} --only-named-copies --json");
+        let Ended { code, stdout, stderr } = place.run(&needed);
+        let told: serde_json::Value =
+            serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stderr}"));
+        let unread = told["unread"].as_array().unwrap();
+        assert!(code == 1 && unread.iter().any(|u| u["why"].as_str().unwrap().contains(why)), "{told:#}");
+    }
+}
+
+#[test]
+fn a_redo_log_without_a_readable_checkpoint_is_not_one_that_needs_no_key() {
+    let (place, _) = killed_server();
+    change_log(&place, |log| {
+        log[512..1024].fill(0);
+        log[1536..2048].fill(0);
+    });
+    is_not_read(&place, "its redo log has no readable checkpoint");
+    // Neither is one of which a header is damaged.
+    change_log(&place, |log| log[..2048].fill(0));
+    is_not_read(&place, "a file of its redo log has no readable header");
+}
+
+#[test]
+fn a_redo_log_that_is_cut_short_is_not_one_that_needs_no_key() {
+    let (place, _) = killed_server();
+    let whole = fs::read(place.path("data/#innodb_redo/#ib_redo0")).unwrap();
+    // Before the block with the checkpoint.
+    change_log(&place, |log| log.truncate(5 * 512));
+    is_not_read(&place, "a file of its redo log is missing or cut short");
+    // After a full block of a server: the log goes on.
+    change_log(&place, |log| {
+        *log = whole.clone();
+        log[16..22].copy_from_slice(b"MySQL ");
+        log[5 * 512 + 12..6 * 512].fill(0);
+        log.truncate(6 * 512);
+    });
+    is_not_read(&place, "its redo log does not end in its last file");
+    // It ends in a block that is not full, or that was not written.
+    for len in [6 * 512, 8 * 512] {
+        change_log(&place, |log| {
+            *log = whole.clone();
+            log[16..22].copy_from_slice(b"MySQL ");
+            if len < log.len() {
+                log[5 * 512 + 4..5 * 512 + 6].copy_from_slice(&300_u16.to_be_bytes());
+            }
+            log.truncate(len);
+        });
+        let Ended { stdout, .. } = place.run(&format!("verify DIR/main.keyring --datadir DIR/data {UNLOCK}"));
+        assert!(!stdout.contains("NOT CHECKED   DIR/data/#innodb_redo"), "{stdout}");
+    }
+    // A file between two others is gone.
+    change_log(&place, |log| *log = whole.clone());
+    let mut third = whole;
+    third[8..16].copy_from_slice(&(8192_u64 + 2 * 4 * 512).to_be_bytes());
+    third[520..528].fill(0);
+    place.write("data/#innodb_redo/#ib_redo2", &third);
+    is_not_read(&place, "a file of its redo log is missing or cut short");
+}

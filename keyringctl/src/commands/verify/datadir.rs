@@ -74,7 +74,7 @@ pub(super) fn run(
     if logs.lacks_keys() && keyring.reload(places).is_ok() {
         logs.compare_again(&keyring);
     }
-    logs.add_missing(&mut files);
+    logs.add_to(&mut files);
     let missing = missing(args, &directories, &found, &files);
     let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
     let unencrypted: Vec<_> = files.iter().filter(|file| file.in_clear).collect();

@@ -49,8 +49,9 @@ impl RedoLogs {
         self.missing.retain(|id, _| !keyring.keyring.with_key(id, &mut |_| ()));
     }
 
-    /// Adds a report on each log that needs keys which are missing and which no report names yet.
-    pub(super) fn add_missing(&self, files: &mut Vec<FileReport>) {
+    /// Adds a report on each log that needs keys which are missing and which no report names yet, and on each that could not
+    /// all be read.
+    pub(super) fn add_to(&self, files: &mut Vec<FileReport>) {
         let mut lacking: BTreeMap<&PathBuf, Vec<&String>> = BTreeMap::new();
         for (key, paths) in &self.missing {
             for path in paths {
@@ -68,6 +69,7 @@ impl RedoLogs {
                 ..FileReport::not_judged(path.clone(), DataFileKind::Redo, FileState::KeyMissing, &why)
             });
         }
+        files.extend(self.unread.iter().cloned());
     }
 
     pub(super) fn unread(&self) -> Vec<PathBuf> {
@@ -77,9 +79,8 @@ impl RedoLogs {
     pub(super) fn print_unread(&self, out: &mut Output) {
         for log in &self.unread {
             out.line(format_args!(
-                "note: {}: {}. Which keys they need is not known: keyringctl drill shows whether a server recovers",
-                log.path.shown(),
-                log.notes.join("; ")
+                "note: which keys the redo log {} needs is not known: keyringctl drill shows whether a server recovers",
+                log.path.shown()
             ));
         }
     }

@@ -11,11 +11,14 @@ fn site() -> tempfile::TempDir {
     for sub in ["data/clinic", "data/#innodb_redo", &long] {
         std::fs::create_dir_all(dir.path().join(sub)).unwrap();
     }
+    // With the block of its checkpoint.
+    let mut log = redo();
+    log.resize(400 * 512, 0);
     for (name, bytes) in [
         ("data/clinic/t.ibd", &table()[..]),
         (&format!("{long}u.ibd"), &table()),
         ("data/binlog.000001", BINLOG),
-        ("data/#innodb_redo/#ib_redo1", &redo()),
+        ("data/#innodb_redo/#ib_redo1", &log),
         ("data/auto.cnf", b"[auto]\n"),
     ] {
         std::fs::write(dir.path().join(name), bytes).unwrap();
