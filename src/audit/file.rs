@@ -4,9 +4,9 @@
 //! from it.
 
 use super::event::{Event, EventKind};
-use super::line::{self, Head, hex};
+use super::line::{self, Head, Line, hex};
 use super::segments;
-use super::tail::last_line;
+use super::tail::{Last, last_line};
 use crate::format::audit_key::AuditKey;
 use crate::format::log_note::{LINE_HASH_LEN, LOG_ID_LEN, LogNote};
 use crate::secret::random_array;
@@ -29,6 +29,11 @@ const LOCK_WAIT: Duration = Duration::from_millis(1500);
 const LOCK_STEP: Duration = Duration::from_millis(5);
 /// How many times the file may be rotated while it is being opened.
 const MOST_ROTATIONS: usize = 20;
+
+/// The field of a line that follows one which its writer could not check.
+pub(super) const AFTER_UNCHECKED: &str = "after_unchecked";
+/// The field with the last line that a writer knew of, if it found an earlier one or could not check what it found.
+pub(super) const LAST_KNOWN: &str = "last_line_known";
 
 /// Where a log is, and who writes to it.
 #[derive(Debug)]
@@ -103,7 +108,11 @@ impl Writer {
                 Some((file, note)) if file == id(meta.len()) => {
                     End { log: note.log, seq: note.seq, prev: note.hash, torn: false }
                 }
-                _ => end_of(&file, meta.len())?,
+                _ => {
+                    let last = read_last(&file, meta.len())?;
+                    found = unchecked(job, known, &last);
+                    end_of(&last)
+                }
             }
         };
         if end.torn {
@@ -113,7 +122,8 @@ impl Writer {
         let of_log = known.into_iter().flatten().filter(|note| note.log == end.log);
         if let Some(lost) = of_log.max_by_key(|note| note.seq).filter(|note| note.seq > end.seq) {
             found.push(("lines_lost_after", end.seq.into()));
-            found.push(("last_line_known", json!({ "seq": lost.seq, "hash": hex(&lost.hash) })));
+            found.retain(|(name, _)| *name != LAST_KNOWN);
+            found.push((LAST_KNOWN, seq_and_hash(lost)));
             end.seq = lost.seq;
         }
         if let Some((count, since)) = job.unwritten {
@@ -149,13 +159,18 @@ impl Writer {
     /// begins another log.
     fn begin(&self, job: &Job, known: [Option<LogNote>; 2], bytes: &mut Vec<u8>) -> io::Result<End> {
         let [own, noted] = known;
-        let before = own.into_iter().chain(segments::last_line_beside(&self.path)).collect::<Vec<_>>();
+        let beside = segments::last_line_beside(&self.path);
+        let before = own.into_iter().chain(beside.as_ref().map(|last| last.note)).collect::<Vec<_>>();
         let log = before.first().map(|note| note.log);
         let same_log = before.into_iter().chain(noted).filter(|note| Some(note.log) == log);
         let event = Event::new(EventKind::SegmentStarted);
+        let mut found = Vec::new();
         let (end, event) = match same_log.max_by_key(|note| note.seq) {
             Some(last) => {
                 let end = End { log: last.log, seq: last.seq, prev: last.hash, torn: false };
+                if let Some(beside) = beside.filter(|beside| beside.note == last) {
+                    found = unchecked(job, known, &beside);
+                }
                 (end, event.with("continues", last.seq))
             }
             None => {
@@ -165,7 +180,7 @@ impl Writer {
             }
         };
         let seq = end.seq.saturating_add(1);
-        let line = line::encode(&self.head(job, &end, seq, None, &[]), &event, job.key.as_deref());
+        let line = line::encode(&self.head(job, &end, seq, None, &found), &event, job.key.as_deref());
         let prev = line::hash(&line);
         bytes.extend(line);
         bytes.push(b'\n');
@@ -266,12 +281,35 @@ fn lock(file: &File, until: Instant) -> io::Result<()> {
 }
 
 /// Reads the last line of a file.
-fn end_of(file: &File, len: u64) -> io::Result<End> {
-    let (last, rest) = last_line(file, len)?.ok_or_else(|| {
+fn read_last(file: &File, len: u64) -> io::Result<Last> {
+    last_line(file, len)?.ok_or_else(|| {
         io::Error::other("it does not end like an audit log: move it away, or name another path")
-    })?;
-    let Some(incomplete) = rest else {
-        return Ok(End { log: last.log, seq: last.seq, prev: last.hash, torn: false });
-    };
-    Ok(End { log: last.log, seq: last.seq, prev: line::hash(&incomplete), torn: true })
+    })
+}
+
+/// The end of a file with this last line.
+fn end_of(last: &Last) -> End {
+    let LogNote { log, seq, hash } = last.note;
+    match &last.incomplete {
+        None => End { log, seq, prev: hash, torn: false },
+        Some(incomplete) => End { log, seq, prev: line::hash(incomplete), torn: true },
+    }
+}
+
+/// What a line says after one that nothing vouches for: neither its MAC under the key of this line, nor the keyring's note,
+/// nor that this program wrote it. Whoever verifies the log later must not take this line for a proof of that one.
+fn unchecked(job: &Job, known: [Option<LogNote>; 2], last: &Last) -> Vec<(&'static str, Value)> {
+    let is_known = known.contains(&Some(last.note));
+    match &job.key {
+        Some(key) if !is_known && !Line::is_authentic(&last.bytes, key) => {
+            let noted = job.note.filter(|note| note.log == last.note.log);
+            let noted = noted.map(|note| (LAST_KNOWN, seq_and_hash(note)));
+            [(AFTER_UNCHECKED, json!(true))].into_iter().chain(noted).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn seq_and_hash(note: LogNote) -> Value {
+    json!({ "seq": note.seq, "hash": hex(&note.hash) })
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The earlier files of a log: those that `logrotate` renamed, beside the present one.
 
-use super::tail::last_line_at;
-use crate::format::log_note::LogNote;
+use super::tail::{Last, last_line_at};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -11,7 +10,7 @@ const MOST: usize = 16;
 
 /// The last line of the newest file beside `path` whose name begins with that of `path` and `.` or `-`. Compressed files
 /// are not read.
-pub(super) fn last_line_beside(path: &Path) -> Option<LogNote> {
+pub(super) fn last_line_beside(path: &Path) -> Option<Last> {
     let (dir, name) = (path.parent()?, path.file_name()?.as_encoded_bytes());
     let mut found: Vec<(SystemTime, _)> = Vec::new();
     for entry in std::fs::read_dir(dir).ok()?.flatten() {
@@ -27,8 +26,7 @@ pub(super) fn last_line_beside(path: &Path) -> Option<LogNote> {
         }
     }
     found.sort();
-    let notes: Vec<LogNote> =
-        found.iter().rev().take(MOST).filter_map(|(_, path)| last_line_at(path)).collect();
-    let log = notes.first()?.log;
-    notes.into_iter().filter(|note| note.log == log).max_by_key(|note| note.seq)
+    let lasts: Vec<Last> = found.iter().rev().take(MOST).filter_map(|(_, path)| last_line_at(path)).collect();
+    let log = lasts.first()?.note.log;
+    lasts.into_iter().filter(|last| last.note.log == log).max_by_key(|last| last.note.seq)
 }

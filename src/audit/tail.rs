@@ -12,8 +12,18 @@ use std::path::Path;
 /// Bytes at the end of a file in which its last line is looked for.
 const TAIL_LEN: u64 = MAX_LINE as u64;
 
-/// The last complete line of a file, and what follows it. `None` if there is none within the last bytes.
-pub(super) fn last_line(file: &File, len: u64) -> io::Result<Option<(LogNote, Option<Vec<u8>>)>> {
+/// The last complete line of a file.
+#[derive(Debug)]
+pub(super) struct Last {
+    /// What a keyring notes of it.
+    pub note: LogNote,
+    pub bytes: Vec<u8>,
+    /// The incomplete line that follows it.
+    pub incomplete: Option<Vec<u8>>,
+}
+
+/// The last complete line of a file. `None` if there is none within the last bytes.
+pub(super) fn last_line(file: &File, len: u64) -> io::Result<Option<Last>> {
     let read = len.min(TAIL_LEN);
     let mut bytes = vec![0; read as usize];
     file.read_exact_at(&mut bytes, len - read)?;
@@ -27,7 +37,7 @@ pub(super) fn last_line(file: &File, len: u64) -> io::Result<Option<(LogNote, Op
     }
     for line in lines {
         if let Some(read) = Line::parse(line) {
-            return Ok(Some((read.note(line), incomplete)));
+            return Ok(Some(Last { note: read.note(line), bytes: line.to_vec(), incomplete }));
         }
         // An incomplete line that was the last one, and after which nothing could be written.
         incomplete.get_or_insert_with(|| line.to_vec());
@@ -36,9 +46,9 @@ pub(super) fn last_line(file: &File, len: u64) -> io::Result<Option<(LogNote, Op
 }
 
 /// As [`last_line`], for the file at a path.
-pub(super) fn last_line_at(path: &Path) -> Option<LogNote> {
+pub(super) fn last_line_at(path: &Path) -> Option<Last> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file: File = rustix::fs::open(path, flags, Mode::empty()).ok()?.into();
     let meta = file.metadata().ok().filter(|meta| meta.is_file())?;
-    last_line(&file, meta.len()).ok().flatten().map(|(note, _)| note)
+    last_line(&file, meta.len()).ok().flatten()
 }

@@ -214,3 +214,59 @@ fn a_log_that_another_program_has_locked_holds_up_one_line() {
     assert_eq!(one.write(Some(&of), &opened), None);
     assert_eq!((one.failures(), lines(&path).len()), (2, 2));
 }
+
+/// A line says that it follows one whose MAC its writer could not check, unless the keyring notes that one.
+#[test]
+fn a_line_says_that_it_follows_an_unchecked_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    let (old, new) = (of(), of());
+    let opened = Event::new(EventKind::Opened);
+    let last = |path: &Path| Line::parse(lines(path).last().unwrap()).unwrap();
+    let noted = log(&path).write(Some(&old), &opened).unwrap();
+    log(&path).write(Some(&old), &opened).unwrap();
+    assert!(!last(&path).fields.contains_key("after_unchecked"));
+    // After a renewal that no line tells of.
+    let with_note = Of { note: Some(noted), ..new.clone() };
+    let one = log(&path);
+    one.write(Some(&with_note), &opened).unwrap();
+    let line = last(&path);
+    assert_eq!(line.fields["after_unchecked"], true);
+    let known = serde_json::json!({ "seq": noted.seq, "hash": hex(&noted.hash) });
+    assert_eq!(line.fields["last_line_known"], known);
+    one.write(Some(&with_note), &opened).unwrap();
+    log(&path).write(Some(&with_note), &opened).unwrap();
+    assert!(!last(&path).fields.contains_key("after_unchecked"));
+    // A line without a MAC, and a line in the file before this one.
+    log(&path).write(None, &Event::new(EventKind::OpenFailed)).unwrap();
+    log(&path).write(Some(&new), &opened).unwrap();
+    assert_eq!(last(&path).fields["after_unchecked"], true);
+    let renamed = || std::fs::rename(&path, dir.path().join("audit.log.1")).unwrap();
+    renamed();
+    log(&path).write(Some(&old), &opened).unwrap();
+    let first = Line::parse(&lines(&path)[0]).unwrap();
+    assert_eq!(
+        (first.text("event"), &first.fields["after_unchecked"]),
+        (Some("segment_started"), &true.into())
+    );
+    assert!(!last(&path).fields.contains_key("after_unchecked"));
+    // The keyring notes it: a line rekey has the old MAC.
+    let noted = log(&path).write(Some(&old), &Event::new(EventKind::Rekey)).unwrap();
+    let with_note = Of { note: Some(noted), ..new };
+    log(&path).write(Some(&with_note), &opened).unwrap();
+    assert!(!last(&path).fields.contains_key("after_unchecked"));
+}
+
+/// A line about a keyring is never without its MAC.
+#[test]
+fn no_line_about_a_keyring_is_written_without_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    assert_eq!(log(&path).write(None, &Event::new(EventKind::Export)), None);
+    assert!(!path.exists());
+    let one = log(&path);
+    one.confirm(one.write(Some(&of()), &Event::new(EventKind::KeyStored)).unwrap());
+    one.write(None, &Event::new(EventKind::OpenFailed)).unwrap();
+    let last = Line::parse(lines(&path).last().unwrap()).unwrap();
+    assert!(last.mac.is_none() && !last.fields.contains_key("noted"));
+}

@@ -145,13 +145,35 @@ fn lines_from_before_a_renewal_without_the_log_are_not_accused() {
     assert!(code == 1 && said.contains("was changed"), "{said}");
     // What is printed to do next: a backup has the key, and the next line covers the others.
     let (_, said) = of(&whole);
-    let step = said.lines().find_map(|line| line.split_once("keyringctl audit verify ")).unwrap().1;
-    let step = step.replace("BACKUP --unlock SOURCE", &format!("DIR/backup.keyring {UNLOCK}"));
-    let by_backup = fine(&place, &format!("audit verify {step}"));
-    assert!(by_backup.contains(&format!("{count} checked by MAC")), "{by_backup}");
+    let by_backup = |said: &str| {
+        let step = said.lines().find_map(|line| line.split_once("keyringctl audit verify ")).unwrap().1;
+        place.run(&format!("audit verify {}", step.replace("BACKUP", "DIR/backup.keyring")))
+    };
+    let ended = by_backup(&said);
+    assert!(ended.code == 0 && ended.stdout.contains(&format!("{count} checked by MAC")), "{}", ended.stdout);
     fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
     let (code, said) = verify(&place, "");
     assert!(code == 0 && said.contains("1 checked by MAC"), "{said}");
+    // That nobody could check it stays known, and so does how to check it.
+    let never = format!("nobody could check line {count}, of ");
+    assert!(said.contains(&never) && said.contains("it is only known not to have changed since"), "{said}");
+    let ended = by_backup(&said);
+    let all = format!("{} checked by MAC", count + 1);
+    assert!(ended.code == 0 && ended.stdout.contains(&all) && !ended.stdout.contains("nobody could check"));
+    // A line that somebody else wrote.
+    let text = whole.trim_end().rsplit_once('\n').unwrap();
+    let (code, said) = of(&format!("{}\n{}\n", text.0, text.1.replace("\"list\"", "\"hide\"")));
+    assert!(code == 2 && said.contains("NOT CHECKED"), "{said}");
+    fine(&place, &format!("list DIR/main.keyring {UNLOCK} {LOG}"));
+    let (code, said) = verify(&place, "");
+    assert!(code == 0 && said.contains(&never), "{said}");
+    let ended = by_backup(&said);
+    let changed = format!("audit.log line {count}: the line was changed");
+    assert!(ended.code == 1 && ended.stdout.contains(&changed), "{}{}", ended.stdout, ended.stderr);
+    // The copy of another keyring has no key for it.
+    fine(&place, "init DIR/other.keyring --unlock file:DIR/phrase");
+    let (code, said) = verify(&place, "--earlier-copy DIR/other.keyring --earlier-unlock file:DIR/phrase");
+    assert!(code == 2 && said.contains("is a copy of another keyring"), "{said}");
 }
 
 #[test]

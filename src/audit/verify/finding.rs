@@ -57,6 +57,9 @@ pub enum Trouble {
     Interrupted,
     /// Lines could not be written.
     Unwritten,
+    /// Nobody could check these lines when the line with the number `detail` was written after them, because their MACs are of
+    /// no key that is known: that line proves only that they have not changed since.
+    NeverChecked,
     /// Lines (`count`) have no MAC: they were written while no keyring was open. Anybody who can write to the log can have
     /// written them. `detail` is how many of them no line after them covers.
     WithoutMac,

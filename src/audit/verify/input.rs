@@ -14,6 +14,9 @@ pub struct Known {
     pub keyring: Option<Uuid>,
     /// Its present audit key, if its secret was given. Earlier ones are found in the log.
     pub key: Option<AuditKey>,
+    /// Audit keys from before renewals, of older copies of the keyring. They vouch only for lines before the first one whose
+    /// MAC is right under the present key.
+    pub earlier: Vec<AuditKey>,
     /// What the keyring notes.
     pub note: Option<LogNote>,
     /// How many changes it has had.

@@ -7,6 +7,7 @@ mod order;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unproven;
 mod whole;
 
 pub use finding::{Finding, Place, Trouble};

@@ -57,7 +57,8 @@ pub(super) fn earlier_keys<'a>(lines: impl Iterator<Item = &'a Line>, known: &Kn
     };
     // Each key unwraps the one before it.
     let mut keys = Vec::new();
-    let mut found = unwrap_with(present);
+    let mut found: Vec<_> =
+        std::iter::once(present).chain(&known.earlier).flat_map(&mut unwrap_with).collect();
     while !found.is_empty() {
         let next = found.iter().flat_map(&mut unwrap_with).collect();
         keys.append(&mut found);
@@ -94,12 +95,13 @@ fn macs(
         }
         *mac = Some(std::iter::once(key).chain(&earlier).any(|key| Line::is_authentic(physical.bytes, key)));
     }
-    // A key from before a renewal that another log tells of vouches for the lines from before it only.
+    // A key from before a renewal that another log tells of, or that an older copy of the keyring has, vouches for the lines from before it only.
     for (physical, mac) in lines.iter().zip(&mut macs) {
         match mac {
             Some(true) => break,
             Some(false) => {
-                *mac = Some(elsewhere.iter().any(|key| Line::is_authentic(physical.bytes, key)));
+                let mut keys = elsewhere.iter().chain(&known.earlier);
+                *mac = Some(keys.any(|key| Line::is_authentic(physical.bytes, key)));
             }
             None => {}
         }

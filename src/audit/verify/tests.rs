@@ -26,6 +26,8 @@ struct Made {
     lines: Vec<Vec<u8>>,
     /// The last change.
     noted: Option<LogNote>,
+    /// What the writer of the next line finds.
+    found: Vec<(&'static str, serde_json::Value)>,
 }
 
 impl Made {
@@ -34,6 +36,7 @@ impl Made {
             key: AuditKey::of(&DataKeys::generate(&id()).unwrap()).unwrap(),
             lines: Vec::new(),
             noted: None,
+            found: Vec::new(),
         }
     }
 
@@ -56,7 +59,7 @@ impl Made {
             keyring,
             generation: keyring.map(|_| seq),
             noted: self.noted.filter(|_| keyring.is_some()).map(|note| note.seq),
-            found: &[],
+            found: &std::mem::take(&mut self.found),
         };
         let key = keyring.map(|_| &self.key);
         self.lines.push(encode(&head, &event, key));
@@ -86,6 +89,7 @@ impl Made {
         Known {
             keyring: Some(id()),
             key: key.unwrap_earlier(&wrapped, &id()),
+            earlier: Vec::new(),
             note: self.noted,
             generation: None,
         }

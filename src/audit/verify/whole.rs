@@ -5,6 +5,7 @@ use super::finding::{Finding, Place, Trouble};
 use super::input::{Known, Physical};
 use super::order;
 use super::status::{self, Status};
+use super::unproven::{self, of_lines, without_mac};
 use crate::audit::event::EventKind;
 use crate::audit::line::{Line, hash};
 use crate::format::log_note::{LOG_ID_LEN, LogNote};
@@ -193,16 +194,7 @@ fn verify_log(
     findings.extend(not_checkable(lines, statuses, note.filter(|_| is_renewed)));
     remarks.extend(note.filter(|_| is_renewed).map(|note| Finding::of_note(Trouble::KeyNotKept, note)));
     remarks.extend(not_announced(lines, statuses, known, note));
-    let unproven = without_mac(lines, statuses);
-    remarks.extend(of_lines(Trouble::WithoutMac, unproven.map(|(line, _)| line)).map(|remark| {
-        let uncovered = without_mac(lines, statuses).filter(|(_, status)| **status == Status::Unchecked);
-        Finding { detail: Some(uncovered.count().to_string()), ..remark }
-    }));
-    let of_other = trusted().filter(|line| {
-        let of = line.line.as_ref().and_then(Line::keyring);
-        known.keyring.is_some() && of.is_some() && of != known.keyring
-    });
-    remarks.extend(of_lines(Trouble::OfOtherKeyring, of_other));
+    remarks.extend(unproven::remarks(lines, statuses, known, &mut findings));
     if let Some((first, _)) = range {
         let place = trusted()
             .find(|line| line.line.as_ref().is_some_and(|l| l.seq == first.seq))
@@ -246,30 +238,6 @@ fn not_checkable(lines: &[Physical<'_>], statuses: &[Status], noted: Option<LogN
     let of_status = lines.iter().zip(statuses).filter(|(_, status)| **status == Status::NotCheckable);
     let found = of_lines(Trouble::NotCheckable, of_status.map(|(line, _)| line))?;
     Some(Finding { detail: noted.map(|note| note.seq.to_string()), ..found })
-}
-
-/// The lines without a MAC that may lack it.
-fn without_mac<'a>(
-    lines: &'a [Physical<'a>],
-    statuses: &'a [Status],
-) -> impl Iterator<Item = (&'a Physical<'a>, &'a Status)> {
-    let trusted = lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted());
-    trusted.filter(|(line, _)| line.line.as_ref().is_some_and(|line| line.mac.is_none()))
-}
-
-/// One finding about all of these lines, which may be in any order.
-fn of_lines<'a>(trouble: Trouble, lines: impl Iterator<Item = &'a Physical<'a>>) -> Option<Finding> {
-    let found: Vec<_> =
-        lines.filter_map(|physical| Some((physical.place, physical.line.as_ref()?))).collect();
-    let (_, first) = found.iter().min_by_key(|(_, line)| line.seq)?;
-    let (_, last) = found.iter().max_by_key(|(_, line)| line.seq)?;
-    let time = |line: &Line| line.text("time").map(str::to_owned);
-    Some(Finding {
-        seqs: Some((first.seq, last.seq)),
-        count: Some(found.len() as u64),
-        times: (time(first), time(last).filter(|_| found.len() > 1)),
-        ..Finding::at(trouble, found.first()?.0)
-    })
 }
 
 /// Changes of the keyring after the line that it notes. Every change is announced with the generation that it makes.

@@ -28,6 +28,7 @@ pub(in crate::commands) fn known(keyring: &Keyring) -> Result<Known> {
     Ok(Known {
         keyring: Some(keyring.id()),
         key: Some(keyring.audit_key()?),
+        earlier: Vec::new(),
         note: keyring.log_note(),
         generation: Some(keyring.status().generation),
     })
@@ -65,6 +66,13 @@ impl VerifiedLog {
     pub(in crate::commands) fn not_announced(&self) -> Option<String> {
         let remarks = self.logs.iter().flat_map(|log| &log.remarks);
         let of_this = remarks.filter(|remark| remark.trouble == Trouble::NotAnnounced);
+        of_this.map(|remark| text(remark, &self.files)).next()
+    }
+
+    /// Says which lines nobody could check when later ones were written, if there are such.
+    pub(in crate::commands) fn never_checked(&self) -> Option<String> {
+        let remarks = self.logs.iter().flat_map(|log| &log.remarks);
+        let of_this = remarks.filter(|remark| remark.trouble == Trouble::NeverChecked);
         of_this.map(|remark| text(remark, &self.files)).next()
     }
 

@@ -2,18 +2,21 @@
 //! `keyringctl audit verify`.
 
 use super::of_log::{VerifiedLog, known, of_files, of_log};
-use super::words::{document, next_steps, not_checked, shown, text};
-use crate::commands::copies::{self, Purpose};
+use super::words::{document, next_steps, not_checked, of_this_log, shown, text};
+use crate::commands::audit_trail;
+use crate::commands::copies::{self, Copies, Purpose};
 use crate::commands::output::{Output, counted};
+use crate::commands::secret::{self, UNNAMED};
 use crate::commands::store_places::store_places;
 use crate::commands::verdict::Verdict;
-use crate::commands::{audit_trail, secret};
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::audit::verify::{Known, Trouble, Verification};
 use keyring_external::config::is_remote;
+use keyring_external::format::audit_key::AuditKey;
 use keyring_external::format::header::MAGIC;
-use keyring_external::keyring::inspect;
+use keyring_external::keyring::{Keyring, inspect};
+use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::fs::File;
 use std::io::Read;
@@ -31,7 +34,7 @@ use uuid::Uuid;
 /// their own.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, or the keyring was refused, 2 a file could not be read, nothing else is wrong but lines could not be checked, or wrong arguments."
+    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n  keyringctl audit verify --earlier-copy /backup/main.keyring\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, or the keyring was refused, 2 a file could not be read, nothing else is wrong but lines could not be checked, or wrong arguments."
 )]
 pub(super) struct Args {
     /// File of the log, or the keyring (repeatable) [default: those of the server on this host]
@@ -44,12 +47,21 @@ pub(super) struct Args {
     /// Check only the chain of hashes, and what the keyring claims without its secret
     #[arg(long, conflicts_with_all = ["unlock", "recovery"])]
     without_secret: bool,
+    /// Older copy or backup of the same keyring, from before a renewal of the data key that the log does not know of
+    /// (repeatable). Its key checks lines from before that renewal, and no others
+    #[arg(long, value_name = "FILE", conflicts_with = "without_secret")]
+    earlier_copy: Vec<PathBuf>,
+    /// Source of the secret of the older copies [default: as for the keyring]
+    #[arg(long, value_name = "SOURCE", requires = "earlier_copy")]
+    earlier_unlock: Option<UnlockSource>,
 }
 
 /// What the log is verified with.
 struct Opened {
     known: Known,
     keyring: Option<PathBuf>,
+    /// The option that names its secret.
+    secret: String,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -58,6 +70,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Err(Error::Usage("name one keyring; its other copies with --mirror".to_owned()));
     };
     let opened = args.open(keyrings.first(), !files.is_empty())?;
+    let again;
     let found = if files.is_empty() {
         let log = audit_trail::path().ok_or_else(|| {
             Error::Usage(
@@ -65,12 +78,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     .to_owned(),
             )
         })?;
+        again = of_this_log(&log);
         let found = of_log(&log, &opened.known)?;
         if found.files.is_empty() {
             return Err(Error::Usage(format!("there is no audit log at {}", log.shown())));
         }
         found
     } else {
+        let named = files.iter().chain(&opened.keyring).map(|path| path.shown());
+        again = named.collect::<Vec<_>>().join(" ") + &opened.secret;
         of_files(files, &opened.known)?
     };
     let VerifiedLog { files, logs, unreadable, .. } = found;
@@ -107,10 +123,20 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     });
     if some_not_checkable {
         // A line that covers a log which somebody has changed would only make that look right.
-        next_steps(&files)
+        next_steps(&again)
             .iter()
             .take(if only_not_checkable { 2 } else { 1 })
             .for_each(|step| out.line(step));
+    } else if logs.iter().flat_map(|log| &log.remarks).any(|remark| remark.trouble == Trouble::NeverChecked) {
+        out.line(&next_steps(&again)[0]);
+    }
+    let is_changed =
+        |log: &Verification| log.findings.iter().any(|finding| finding.trouble == Trouble::Changed);
+    if !opened.known.earlier.is_empty() && logs.iter().any(is_changed) {
+        out.line(
+            "if the data key was renewed more than once without this log, lines from between count as changed: name a copy \
+             from each time between too (--earlier-copy)",
+        );
     }
     out.document(&document);
     match (fine, only_not_checkable) {
@@ -125,8 +151,13 @@ const NOT_CHECKABLE: &str = "lines of the audit log cannot be checked, because n
 impl Args {
     /// Opens the keyring, unless there is none to compare with, or only claims are wanted.
     fn open(&self, keyring: Option<&PathBuf>, has_files: bool) -> Result<Opened> {
-        let none = Opened { known: Known::default(), keyring: None };
-        if keyring.is_none() && has_files && !self.secret.is_given() && self.others.mirrors.is_empty() {
+        let none = Opened { known: Known::default(), keyring: None, secret: String::new() };
+        if keyring.is_none()
+            && self.earlier_copy.is_empty()
+            && has_files
+            && !self.secret.is_given()
+            && self.others.mirrors.is_empty()
+        {
             return Ok(none);
         }
         let purpose = if self.without_secret { Purpose::ReadFront } else { Purpose::Read };
@@ -137,13 +168,37 @@ impl Args {
             let note = claims.commit.and_then(|commit| commit.note);
             let generation = claims.commit.map(|commit| commit.generation);
             return Ok(Opened {
-                known: Known { keyring: Some(claims.header.id), key: None, note, generation },
+                known: Known { keyring: Some(claims.header.id), note, generation, ..Known::default() },
                 keyring: first,
+                secret: UNNAMED.to_owned(),
             });
         }
         // The log that is verified gets no line of this.
         let (keyring, _) = copies.open()?;
-        Ok(Opened { known: known(&keyring)?, keyring: first })
+        let earlier = self.earlier_keys(&keyring, &copies)?;
+        let known = Known { earlier, ..known(&keyring)? };
+        Ok(Opened { known, keyring: first, secret: copies.secret.option() })
+    }
+
+    /// The audit keys of the older copies of this keyring.
+    fn earlier_keys(&self, keyring: &Keyring, copies: &Copies) -> Result<Vec<AuditKey>> {
+        let secret = match &self.earlier_unlock {
+            Some(source) => secret::Args { unlock: Some(source.clone()), ..secret::Args::default() },
+            None => copies.secret.clone(),
+        };
+        let key_of = |path: &PathBuf| {
+            let (earlier, _) = Copies::named(std::slice::from_ref(path), &secret).open()?;
+            if earlier.id() == keyring.id() {
+                return Ok(earlier.audit_key()?);
+            }
+            Err(Error::Usage(format!(
+                "{} is a copy of another keyring ({}, this one is {}): name an older copy of this one",
+                path.shown(),
+                earlier.id(),
+                keyring.id()
+            )))
+        };
+        self.earlier_copy.iter().map(key_of).collect()
     }
 }
 

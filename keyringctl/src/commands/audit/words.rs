@@ -5,7 +5,7 @@ use crate::commands::output::counted;
 use crate::show::Shown;
 use keyring_external::audit::verify::{Bound, Finding, Trouble, Verification};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// A finding in words.
@@ -90,6 +90,18 @@ pub(in crate::commands) fn text(finding: &Finding, files: &[PathBuf]) -> String 
             "{place}: before it, {} could not be written{times}",
             counted(finding.count.unwrap_or_default() as usize, "line")
         ),
+        Trouble::NeverChecked => {
+            let comma = if times.is_empty() { "" } else { "," };
+            let (lines, they) = match finding.seqs {
+                Some((first, last)) if first != last => (format!("lines {first} to {last}"), "they are"),
+                Some((first, _)) => (format!("line {first}"), "it is"),
+                None => (String::new(), "they are"),
+            };
+            format!(
+                "{place}: nobody could check {lines}{times}{comma} when line {detail} was written; {they} only known not to have \
+                 changed since"
+            )
+        }
         Trouble::WithoutMac => {
             let count = finding.count.unwrap_or_default() as usize;
             let (what, have) = (counted(count, "line"), if count == 1 { "has" } else { "have" });
@@ -153,13 +165,16 @@ pub(in crate::commands) fn document(log: &Verification, files: &[PathBuf]) -> Va
     })
 }
 
-/// What shows whether lines that cannot be checked were changed.
-pub(in crate::commands) fn next_steps(files: &[PathBuf]) -> [String; 2] {
-    let files: Vec<_> = files.iter().map(|path| path.shown()).collect();
+/// The arguments with which `audit verify` verifies this log of the server on this host.
+pub(in crate::commands) fn of_this_log(log: &Path) -> String {
+    format!("--audit-log {}", log.shown())
+}
+
+/// What shows whether lines that cannot be checked were changed. `args` are the arguments with which they are verified.
+pub(in crate::commands) fn next_steps(args: &str) -> [String; 2] {
     [
         format!(
-            "check these lines with a backup of the keyring from before the renewal: keyringctl audit verify {} BACKUP --unlock SOURCE",
-            files.join(" ")
+            "check these lines with a backup of the keyring from before the renewal: keyringctl audit verify {args} --earlier-copy BACKUP"
         ),
         "then have the server, or a command such as keyringctl list, write the next line: it covers these, so that a later \
          change shows"

@@ -4,7 +4,7 @@
 use super::finding::Findings;
 use super::host_view::HostView;
 use super::permission::may_write;
-use crate::commands::audit::words::next_steps;
+use crate::commands::audit::words::{next_steps, of_this_log};
 use crate::commands::audit::{self, of_log};
 use crate::commands::audit_trail;
 use crate::commands::content::Content;
@@ -45,6 +45,7 @@ fn known(newest: &Content) -> Known {
     let claimed = || Known {
         keyring: Some(newest.claims.header.id),
         key: None,
+        earlier: Vec::new(),
         note: newest.claims.commit.and_then(|commit| commit.note),
         generation: newest.claims.commit.map(|commit| commit.generation),
     };
@@ -138,8 +139,13 @@ fn check_lines(view: &HostView<'_>, log: &Path, known: &Known, found: &mut Findi
             log,
             format!("the audit log {shown}: {first}"),
             why,
-            &next_steps(&verified.files),
+            &next_steps(&of_this_log(&place)),
         );
+    }
+    if let Some(what) = verified.never_checked() {
+        let [check, _] = next_steps(&of_this_log(&place));
+        let why = format!("Somebody who can write to the log may have written them. To find out, {check}");
+        found.note(CHECK, format!("the audit log {shown}: {what}"), &why);
     }
     if let Some((_, first)) = other.first() {
         found.warning(CHECK, log, format!("the audit log {shown}: {first}"), OTHER_LOG, &elsewhere(&shown));

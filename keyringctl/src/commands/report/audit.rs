@@ -168,6 +168,13 @@ impl AuditFacts {
         of_these > 0 && of_these == self.faults().len()
     }
 
+    /// The lines that nobody could check when later ones were written, in words.
+    pub(super) fn never_checked(&self) -> Vec<&str> {
+        let remarks = self.logs.iter().flat_map(|log| log.checked.remarks.iter().zip(&log.remarks));
+        let of_this = remarks.filter(|(remark, _)| remark.trouble == Trouble::NeverChecked);
+        of_this.map(|(_, text)| text.as_str()).collect()
+    }
+
     /// When the first line of it was written; `None` if there is none.
     pub(super) fn since(&self) -> Option<&str> {
         let firsts = self.logs.iter().filter_map(|log| log.checked.range.as_ref());

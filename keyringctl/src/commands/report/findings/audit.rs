@@ -2,7 +2,7 @@
 //! The rules for the audit log.
 
 use super::data::names;
-use crate::commands::audit::words::next_steps;
+use crate::commands::audit::words::{next_steps, of_this_log};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
 use crate::server::LoadedAs;
@@ -33,7 +33,7 @@ pub(super) fn audit(facts: &Facts, found: &mut Findings) {
     } else if audit.has_only_not_checkable() {
         let what = format!("lines of the audit log cannot be checked: {told}");
         let why = "Nothing proves that these lines are those that were written.";
-        found.add(FindingLevel::Warning, CHECK, what, why, &next_steps(&audit.files));
+        found.add(FindingLevel::Warning, CHECK, what, why, &next_steps(&of_this_log(file)));
     } else if !faults.is_empty() {
         let what = format!("the audit log is not as it was written: {told}");
         let why = "Somebody, or a fault of the disk, changed or removed what was recorded.";
@@ -42,6 +42,13 @@ pub(super) fn audit(facts: &Facts, found: &mut Findings) {
             "keep its files as evidence, and find out what happened at these times".to_owned(),
         ];
         found.add(FindingLevel::Error, CHECK, what, why, &fix);
+    }
+    let never = audit.never_checked();
+    if !never.is_empty() {
+        let what = format!("lines of the audit log were never checked: {}", names(never.into_iter()));
+        let why = "Somebody who can write to the log may have written them.";
+        let [check, _] = next_steps(&of_this_log(file));
+        found.add(FindingLevel::Warning, CHECK, what, why, &[check]);
     }
     if faults.is_empty() && audit.lines() == 0 {
         let what = format!("the audit log {} has no line", file.shown());

@@ -20,7 +20,7 @@ use crate::commands::report::sample::{NOW, copy, fine, item};
 use crate::commands::report::transit::HIDDEN;
 use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
 use made::{
-    administrator, audit, certificate, drills, link, not_checkable, of_access, of_another_log,
+    administrator, audit, certificate, drills, link, never_checked, not_checkable, of_access, of_another_log,
     secure_file_priv,
 };
 use uuid::Uuid;
@@ -121,13 +121,14 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 37] = [
+const WARNINGS: [Rule; 38] = [
     ("audit-log", |f| {
         audit(f).logs.clear();
         audit(f).note = None;
     }),
     ("audit-log", |f| of_another_log(audit(f))),
     ("audit-log", |f| not_checkable(audit(f))),
+    ("audit-log", |f| never_checked(audit(f))),
     ("audit-log", |f| audit(f).failures = Some(2)),
     ("audit-log", |f| audit(f).file = None),
     ("audit-log", |f| {

@@ -108,7 +108,7 @@ fn one(log: &VerifiedLog) -> Markup {
                 }
             }
             dt { "Checked" }
-            dd { (counts.authentic) " with the key of the keyring, " (counts.by_chain) " by the hash in the next line" }
+            dd { (counts.authentic) " with the key of the keyring, " (counts.by_chain) " by the hash in the next line, " (counts.without_mac) " without a MAC" }
             dt { "Compared with the keyring" }
             dd {
                 @if log.checked.compared_with_note { "yes, with the line that it notes" }

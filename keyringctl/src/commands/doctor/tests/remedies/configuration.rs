@@ -326,6 +326,7 @@ fn lines_of_the_audit_log(all: &mut Followed) {
     keyring.allow_rekey_without_audit_log();
     keyring.rekey(&[], false).unwrap();
     all.fix(&guest, "audit-log", "this line (number 5, of ", 0, &line);
+    note(&seen(&guest), "audit-log", "nobody could check line 5, of ");
     // The setting was removed.
     let guest = with_log();
     replace(&guest, CNF, "\"audit_log\": \"/var/log/mysql/audit.log\", ", "");

@@ -88,6 +88,18 @@ pub(super) fn not_checkable(audit: &mut AuditFacts) {
     found(audit, Trouble::NotCheckable, "/v/audit.log line 3: this line (number 3) cannot be checked");
 }
 
+/// So it was, and a later line covers those that nobody could check.
+pub(super) fn never_checked(audit: &mut AuditFacts) {
+    found(
+        audit,
+        Trouble::NeverChecked,
+        "/v/audit.log line 3: nobody could check line 3 when line 4 was written",
+    );
+    let log = &mut audit.logs[0];
+    log.remarks.append(&mut log.findings);
+    log.checked.remarks.append(&mut log.checked.findings);
+}
+
 fn found(audit: &mut AuditFacts, trouble: Trouble, text: &str) {
     let (seqs, times) = (Some((1, 1)), (None, None));
     audit.logs[0].findings.push(text.to_owned());

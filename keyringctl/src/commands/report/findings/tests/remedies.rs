@@ -27,7 +27,7 @@ const DOCTOR: &str = "keyringctl doctor";
 type Follow = fn(&mut Facts, &Finding);
 
 /// Findings whose remedies are followed here: the check, words of the finding, and how.
-const HERE: [(&str, &str, Follow); 22] = [
+const HERE: [(&str, &str, Follow); 23] = [
     ("audit-log", "/v/audit.log has no line", |facts, finding| {
         assert!(finding.fix[1].ends_with("ALTER INSTANCE RELOAD KEYRING;"), "{finding:?}");
         facts.audit = Known::Measured(sample::audit());
@@ -40,7 +40,16 @@ const HERE: [(&str, &str, Follow); 22] = [
     // The tests of the log and of doctor verify it with a backup, and have a line written.
     ("audit-log", "lines of the audit log cannot be checked", |facts, finding| {
         assert!(
-            finding.fix[0].ends_with("keyringctl audit verify /v/audit.log BACKUP --unlock SOURCE"),
+            finding.fix[0]
+                .ends_with("keyringctl audit verify --audit-log /v/audit.log --earlier-copy BACKUP"),
+            "{finding:?}"
+        );
+        facts.audit = Known::Measured(sample::audit());
+    }),
+    ("audit-log", "lines of the audit log were never checked", |facts, finding| {
+        assert!(
+            finding.fix[0]
+                .ends_with("keyringctl audit verify --audit-log /v/audit.log --earlier-copy BACKUP"),
             "{finding:?}"
         );
         facts.audit = Known::Measured(sample::audit());
