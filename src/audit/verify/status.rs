@@ -150,6 +150,10 @@ pub(super) fn statuses(
             // Its key is not known. What the line after it tells of it counts as much as that line does.
             (Some(_), Some(false)) => match after {
                 Some(Status::Authentic | Status::ByNote | Status::ByChain) if is_continued => Status::ByChain,
+                // The one that continued it is missing. It may have told of the renewal.
+                Some(Status::Authentic | Status::ByNote | Status::ByChain) if is_before_gap(lines, index) => {
+                    Status::NotCheckable
+                }
                 Some(Status::Authentic | Status::ByNote | Status::ByChain) => Status::Bad,
                 _ => Status::NotCheckable,
             },
@@ -159,4 +163,15 @@ pub(super) fn statuses(
         after = Some(*status);
     }
     all
+}
+
+/// Whether the line after this one does not have the next number, and this one continues the line before it.
+fn is_before_gap(lines: &[Physical<'_>], index: usize) -> bool {
+    let line = |index: usize| lines.get(index)?.line.as_ref();
+    let (Some(this), Some(next)) = (line(index), line(index + 1)) else { return false };
+    let continues = index.checked_sub(1).is_none_or(|before| {
+        line(before).is_some_and(|line| line.seq.checked_add(1) == Some(this.seq))
+            && lines.get(before).is_some_and(|before| hash(before.bytes) == this.prev)
+    });
+    continues && this.seq.checked_add(1).is_some_and(|following| next.seq > following)
 }

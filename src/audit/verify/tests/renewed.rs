@@ -206,3 +206,44 @@ fn a_change_that_no_line_announces_is_told() {
     made.noted = Some(line);
     assert!(at(&made, line.seq).is_empty());
 }
+
+/// Only that line is lost: the lines before it are not accused, and a copy of the keyring from before checks them.
+#[test]
+fn a_line_of_a_renewal_that_was_removed_is_the_only_missing_one() {
+    let mut made = Made::some(4);
+    let new = Made::new().key;
+    let wrapped = new.wrap(&made.key, &id()).unwrap();
+    let lost = made.put(Event::new(EventKind::Rekey).with("earlier_key", hex(&wrapped)));
+    let old = std::mem::replace(&mut made.key, new);
+    for more in 0..3 {
+        let mut lines = made.lines.clone();
+        lines.remove(lost.seq as usize - 1);
+        let known = Known { note: made.noted.filter(|note| note.seq > lost.seq), ..made.known() };
+        if more > 0 {
+            let found = check(text(&lines), &known);
+            assert_eq!(troubles(&found), [Trouble::Missing, Trouble::NotCheckable], "{found:?}");
+            let [missing, rest] = &found.findings[..] else { panic!("{found:?}") };
+            assert_eq!((missing.seqs, missing.count), (Some((lost.seq, lost.seq)), None));
+            assert_eq!((rest.seqs, rest.count), (Some((1, lost.seq - 1)), Some(lost.seq - 1)));
+            let wrapped = made.key.wrap(&old, &id()).unwrap();
+            let earlier = vec![made.key.unwrap_earlier(&wrapped, &id()).unwrap()];
+            let found = check(text(&lines), &Known { earlier, ..known });
+            assert_eq!(troubles(&found), [Trouble::Missing], "{found:?}");
+            assert_eq!(found.findings[0].seqs, Some((lost.seq, lost.seq)));
+        }
+        made.put(Event::new(EventKind::KeyStored));
+    }
+}
+
+/// The numbers of the lines that cannot be checked are told from the first to the last.
+#[test]
+fn lines_that_cannot_be_checked_and_changed_places_are_told_by_their_numbers() {
+    let (made, noted) = renewed(3);
+    let mut lines = made.lines.clone();
+    lines.swap(noted, noted + 2);
+    let found = check(text(&lines), &made.known());
+    let one = found.findings.iter().find(|finding| finding.trouble == Trouble::NotCheckable).unwrap();
+    let seq = noted as u64;
+    let (first, last) = one.seqs.unwrap();
+    assert!(first > seq && first < last && last <= seq + 3, "{found:?}");
+}
