@@ -291,3 +291,39 @@ fn a_line_that_somebody_without_the_secret_added_is_found() {
     let (code, said) = verify(&place, "");
     assert!(code == 0 && said.contains(&note) && !said.contains("covers 1 of them"), "{said}");
 }
+
+/// One bad file hides nothing of the others.
+#[test]
+fn a_file_that_cannot_be_unpacked_is_one_finding_and_the_others_are_verified() {
+    let place = place();
+    fine(&place, &format!("slot add DIR/main.keyring {UNLOCK} --new-recovery {LOG}"));
+    place.write("audit.log.6.gz", b"no gzip");
+    let line = format!("audit verify DIR/audit.log DIR/audit.log.6.gz DIR/main.keyring {UNLOCK}");
+    let ended = place.run(&line);
+    let bad = "FAILED   DIR/audit.log.6.gz: it cannot be unpacked (";
+    assert!(ended.code == 1 && ended.stdout.contains(bad), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("compared with the note") && !ended.stdout.contains("was changed"));
+    assert!(!ended.stderr.contains("dmesg"), "{}", ended.stderr);
+    let whole = fs::read_to_string(place.path("audit.log")).unwrap();
+    place.write("audit.log", whole.replacen("slot_added", "slot_addee", 1).as_bytes());
+    let ended = place.run(&line);
+    assert!(ended.code == 1 && ended.stdout.contains(bad) && ended.stdout.contains("the line was changed"));
+    let ended = place.run("audit show DIR/audit.log DIR/audit.log.6.gz");
+    assert!(ended.code == 1 && ended.stdout.contains("opened"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("audit.log.6.gz cannot be unpacked ("), "{}", ended.stderr);
+}
+
+/// A pipe without a writer blocks whoever opens it.
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let place = place();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for path in ["DIR/pipe", "/dev/null", "DIR"] {
+        for command in ["verify", "show"] {
+            let ended = place.run(&format!("audit {command} {path}"));
+            assert_eq!(ended.code, 2, "{command} {path}: {}", ended.stderr);
+            assert!(ended.stderr.contains("is not a regular file"), "{command} {path}: {}", ended.stderr);
+        }
+    }
+}

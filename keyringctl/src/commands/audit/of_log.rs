@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Verifies the log of a server for other commands.
 
-use super::read;
+use super::read::{self, Content};
 use super::words::text;
 use crate::error::Result;
 use keyring_external::audit::verify::{Finding, Known, Trouble, Verification, verify};
@@ -16,8 +16,10 @@ pub(in crate::commands) struct VerifiedLog {
     pub contents: Vec<Vec<u8>>,
     /// One for each log that the files belong to.
     pub logs: Vec<Verification>,
-    /// The files without any line of a log, as indices.
+    /// The files without any line of a log, or that cannot be unpacked, as indices.
     pub unreadable: Vec<usize>,
+    /// Why files cannot be unpacked.
+    not_unpacked: Vec<(usize, String)>,
 }
 
 /// What a log is compared with: an open keyring.
@@ -52,14 +54,33 @@ pub(in crate::commands) fn of_log(log: &Path, known: &Known) -> Result<VerifiedL
 /// # Errors
 /// A file cannot be read.
 pub(super) fn of_files(files: Vec<PathBuf>, known: &Known) -> Result<VerifiedLog> {
-    let contents = files.iter().map(|path| read::file(path)).collect::<Result<Vec<_>>>()?;
-    let (logs, unreadable) = verify(&contents, known);
-    Ok(VerifiedLog { files, contents, logs, unreadable })
+    let (mut contents, mut not_unpacked) = (Vec::new(), Vec::new());
+    for (index, path) in files.iter().enumerate() {
+        contents.push(match read::file(path)? {
+            Content::Bytes(bytes) => bytes,
+            Content::NotUnpacked(why) => {
+                not_unpacked.push((index, why));
+                Vec::new()
+            }
+        });
+    }
+    let (logs, mut unreadable) = verify(&contents, known);
+    unreadable.extend(not_unpacked.iter().map(|(index, _)| *index));
+    unreadable.sort_unstable();
+    Ok(VerifiedLog { files, contents, logs, unreadable, not_unpacked })
 }
 
 impl VerifiedLog {
     fn is_fine(&self) -> bool {
         self.unreadable.is_empty() && self.logs.iter().all(Verification::is_fine)
+    }
+
+    /// What is wrong with one of the [`unreadable`](Self::unreadable) files.
+    pub(in crate::commands) fn fault_of(&self, index: usize) -> String {
+        match self.not_unpacked.iter().find(|(file, _)| *file == index) {
+            Some((_, why)) => format!("it cannot be unpacked ({why}), so none of its lines was verified"),
+            None => "no line of an audit log is in it".to_owned(),
+        }
     }
 
     /// Says that the keyring was changed without the log, if it was.

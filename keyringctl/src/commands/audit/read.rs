@@ -4,30 +4,61 @@
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use flate2::read::MultiGzDecoder;
-use std::fs::File;
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a file. A line has some hundred.
 const MAX_FILE: u64 = 2 << 30;
 
-/// The bytes of a file, decompressed if its name ends in `.gz`.
+/// What is in a file.
+pub(in crate::commands) enum Content {
+    /// Its bytes, decompressed if its name ends in `.gz`.
+    Bytes(Vec<u8>),
+    /// Its name ends in `.gz`, and it cannot be decompressed. Says why.
+    NotUnpacked(String),
+}
+
+/// Opens a regular file. Anything else is refused, and does not block: a pipe may have no writer.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let failed = |e: io::Error| Error::io("read", path, e);
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(Error::Usage(format!(
+            "{} is not a regular file: name a file of the audit log",
+            path.shown()
+        )));
+    }
+    Ok(file)
+}
+
+/// What is in a file.
 ///
 /// # Errors
 /// It cannot be read, or is too large.
-pub(in crate::commands) fn file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e: io::Error| Error::io("read", path, e);
-    let file = File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(Error::Usage(format!("{} is not a regular file", path.shown())));
-    }
+pub(in crate::commands) fn file(path: &Path) -> Result<Content> {
+    let file = open(path)?;
     let mut bytes = Vec::new();
-    let read = match path.extension().is_some_and(|ending| ending == "gz") {
-        true => MultiGzDecoder::new(file).take(MAX_FILE + 1).read_to_end(&mut bytes),
-        false => file.take(MAX_FILE + 1).read_to_end(&mut bytes),
-    };
-    read.map_err(failed)?;
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        let packed = within_limit(path, file)?;
+        if let Err(e) = MultiGzDecoder::new(&packed[..]).take(MAX_FILE + 1).read_to_end(&mut bytes) {
+            return Ok(Content::NotUnpacked(e.to_string()));
+        }
+        return within_limit(path, &bytes[..]).map(Content::Bytes);
+    }
+    within_limit(path, file).map(Content::Bytes)
+}
+
+fn within_limit(path: &Path, from: impl Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::Usage(format!("{} is longer than {MAX_FILE} bytes", path.shown())));
     }

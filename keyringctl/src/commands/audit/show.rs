@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl audit show`.
 
-use super::read;
+use super::read::{self, Content};
 use crate::commands::audit_trail;
 use crate::commands::copies;
 use crate::commands::output::{Output, counted, table};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::{self, Shown};
 use keyring_external::audit::Line;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -53,8 +54,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let mut lines = Vec::new();
     let mut unreadable = 0;
+    let mut damaged = false;
     for path in &files {
-        let bytes = read::file(path)?;
+        let bytes = match read::file(path)? {
+            Content::Bytes(bytes) => bytes,
+            Content::NotUnpacked(why) => {
+                damaged = true;
+                show::warn(format_args!("{} cannot be unpacked ({why}): it is left out", path.shown()));
+                continue;
+            }
+        };
         for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             match Line::parse(line) {
                 Some(line) => lines.push(line),
@@ -72,7 +81,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let lines: Vec<_> = lines.into_iter().map(|line| Value::Object(line.fields)).collect();
     out.document(&json!({ "lines": lines, "unreadable": unreadable }));
-    Ok(Verdict::Fine)
+    Ok(if damaged { Verdict::NotFine } else { Verdict::Fine })
 }
 
 impl Args {

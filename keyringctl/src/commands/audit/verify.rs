@@ -2,6 +2,7 @@
 //! `keyringctl audit verify`.
 
 use super::of_log::{VerifiedLog, known, of_files, of_log};
+use super::read;
 use super::words::{document, next_steps, not_checked, of_this_log, shown, text};
 use crate::commands::audit_trail;
 use crate::commands::copies::{self, Copies, Purpose};
@@ -18,7 +19,6 @@ use keyring_external::format::header::MAGIC;
 use keyring_external::keyring::{Keyring, inspect};
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -89,11 +89,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         again = named.collect::<Vec<_>>().join(" ") + &opened.secret;
         of_files(files, &opened.known)?
     };
+    let faults: Vec<_> = found.unreadable.iter().map(|index| found.fault_of(*index)).collect();
     let VerifiedLog { files, logs, unreadable, .. } = found;
     let mut fine = !logs.is_empty();
-    for index in &unreadable {
+    for (index, fault) in unreadable.iter().zip(&faults) {
         fine = false;
-        out.line(format_args!("FAILED   {}: no line of an audit log is in it", shown(&files, *index)));
+        out.line(format_args!("FAILED   {}: {fault}", shown(&files, *index)));
     }
     if logs.is_empty() && unreadable.is_empty() {
         out.line("FAILED   the log is empty");
@@ -121,6 +122,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         (false, true) => "NOT CHECKED",
         (false, false) => "FAILED",
     });
+    if !unreadable.is_empty() {
+        out.line(
+            "put such a file back from a backup of the log; if it is no file of the log, find out who put it there, and move it to \
+             another directory",
+        );
+    }
     if some_not_checkable {
         // A line that covers a log which somebody has changed would only make that look right.
         next_steps(&again)
@@ -205,8 +212,9 @@ impl Args {
 /// Whether a file is a keyring and no log. A log is text.
 fn is_keyring(path: &Path) -> bool {
     let mut begin = Vec::new();
-    let mut read = || File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin);
-    is_remote(path) || read().is_ok() && begin == MAGIC
+    is_remote(path)
+        || read::open(path).is_ok_and(|file| file.take(MAGIC.len() as u64).read_to_end(&mut begin).is_ok())
+            && begin == MAGIC
 }
 
 fn tell(log: &Verification, files: &[PathBuf], opened: &Opened, out: &mut Output) {

@@ -98,10 +98,10 @@ fn check_lines(view: &HostView<'_>, log: &Path, known: &Known, found: &mut Findi
         found.warning(
             CHECK,
             log,
-            format!("no line of an audit log is in {file}, which has a name like the files of the log"),
+            format!("{file}, which has a name like the files of the log: {}", verified.fault_of(*index)),
             "If it was one of them, its lines were overwritten.",
             &[format!(
-                "find out what it is, then move it to another directory than {dir}: mv {file} OTHER/DIRECTORY"
+                "find out what it is, then put it back from a backup, or move it to another directory than {dir}: mv {file} OTHER/DIRECTORY"
             )],
         );
     }

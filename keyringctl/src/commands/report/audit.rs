@@ -33,9 +33,12 @@ pub(super) struct AuditFacts {
     /// The files that were read: the log, and those beside it that a rotation has renamed.
     #[serde(serialize_with = "crate::show::paths")]
     pub files: Vec<PathBuf>,
-    /// Those of them that hold no line of a log.
+    /// Those of them that hold no line of a log, or cannot be unpacked.
     #[serde(serialize_with = "crate::show::paths")]
     pub unreadable: Vec<PathBuf>,
+    /// Why, for each of them.
+    #[serde(skip)]
+    pub unreadable_why: Vec<String>,
     /// The line that the keyring notes.
     pub note: Option<NotedLine>,
     pub logs: Vec<VerifiedLog>,
@@ -109,6 +112,7 @@ impl AuditFacts {
             file,
             files: Vec::new(),
             unreadable: Vec::new(),
+            unreadable_why: Vec::new(),
             note,
             logs: Vec::new(),
             failures: audit_failures(session)?,
@@ -129,6 +133,7 @@ impl AuditFacts {
         self.destroyed = lines.destroyed();
         self.unreadable =
             found.unreadable.iter().filter_map(|index| found.files.get(*index)).cloned().collect();
+        self.unreadable_why = found.unreadable.iter().map(|index| found.fault_of(*index)).collect();
         self.logs = found.logs.into_iter().map(|log| VerifiedLog::new(log, &found.files)).collect();
         self.files = found.files;
         Ok(())
@@ -137,9 +142,12 @@ impl AuditFacts {
     /// What is wrong, in words, each with the line that it is about.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<_> = self.logs.iter().flat_map(|log| log.findings.iter().cloned()).collect();
-        faults.extend(
-            self.unreadable.iter().map(|file| format!("{}: no line of an audit log is in it", file.shown())),
-        );
+        let unreadable = self.unreadable.iter().enumerate();
+        faults.extend(unreadable.map(|(index, file)| {
+            let why =
+                self.unreadable_why.get(index).map_or("no line of an audit log is in it", String::as_str);
+            format!("{}: {why}", file.shown())
+        }));
         if let (Some(file), [], Some(note)) = (&self.file, &self.logs[..], self.note) {
             faults.push(format!(
                 "no line of it is in {}, although the keyring notes line {} of the log {}",

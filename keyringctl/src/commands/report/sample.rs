@@ -202,6 +202,7 @@ pub(super) fn audit() -> AuditFacts {
         file: Some("/v/audit.log".into()),
         files: vec!["/v/audit.log".into()],
         unreadable: Vec::new(),
+        unreadable_why: Vec::new(),
         note: Some(NotedLine { log: Uuid::nil(), number: 3 }),
         logs: vec![log],
         failures: Some(0),

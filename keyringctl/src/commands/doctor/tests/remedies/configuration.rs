@@ -317,7 +317,23 @@ fn lines_of_the_audit_log(all: &mut Followed) {
     let away =
         |guest: &Guest| fs::rename(guest.at("var/log/mysql/audit.log.old"), guest.at("var/other")).unwrap();
     guest.write("var/log/mysql/audit.log.old", "text\n");
-    all.fix(&guest, "audit-log", "no line of an audit log is in", 0, &away);
+    all.fix(&guest, "audit-log", "no line of an audit log is in it", 0, &away);
+    // What cannot be unpacked hides nothing of the rest.
+    let guest = with_log();
+    guest.write("var/log/mysql/audit.log.6.gz", "no gzip");
+    let whole = fs::read_to_string(guest.at(LOG)).unwrap();
+    fs::write(guest.at(LOG), whole.replacen("key_stored", "key_stolen", 1)).unwrap();
+    error(&seen(&guest), "audit-log", "line 2: the line was changed");
+    fs::write(guest.at(LOG), &whole).unwrap();
+    let away =
+        |guest: &Guest| fs::rename(guest.at("var/log/mysql/audit.log.6.gz"), guest.at("var/other")).unwrap();
+    all.fix(
+        &guest,
+        "audit-log",
+        "audit.log.6.gz, which has a name like the files of the log: it cannot be unpacked",
+        0,
+        &away,
+    );
     // The data key was renewed without the log, which has a line after the noted one.
     let guest = with_log();
     let line = |guest: &Guest| opened_with_log(guest).record(&Event::new(EventKind::Opened));
