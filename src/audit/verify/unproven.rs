@@ -17,9 +17,7 @@ pub(super) fn remarks(
 ) -> Vec<Finding> {
     let mut remarks = Vec::new();
     if known.key.is_some() {
-        for index in 0..lines.len() {
-            remarks.extend(never_checked(lines, statuses, known, index, wrong));
-        }
+        remarks.extend(never_checked(lines, statuses, known, wrong));
     }
     let unproven = without_mac(lines, statuses).map(|(line, _)| line);
     remarks.extend(of_lines(Trouble::WithoutMac, unproven).map(|remark| {
@@ -49,37 +47,48 @@ pub(super) fn without_mac<'a>(
     trusted(lines, statuses).filter(|(line, _)| line.line.as_ref().is_some_and(|line| line.mac.is_none()))
 }
 
-/// The lines before the one at `index` that its writer could not check, nor can this.
+/// The lines before those whose writers could not check them, if this cannot either. One pass, however many such writers
+/// somebody makes up.
 fn never_checked(
     lines: &[Physical<'_>],
     statuses: &[Status],
     known: &Known,
-    index: usize,
     wrong: &mut Vec<Finding>,
-) -> Option<Finding> {
-    let (physical, status) = (lines.get(index)?, statuses.get(index)?);
-    let writer = physical.line.as_ref().filter(|line| status.is_trusted() && line.mac.is_some())?;
-    writer.fields.get(AFTER_UNCHECKED)?;
-    let last_known = last_known(writer);
-    let mut found = Vec::new();
-    for (before, status) in lines.iter().zip(statuses).take(index).rev() {
-        let Some(line) = before.line.as_ref().filter(|line| line.log == writer.log) else { continue };
-        // The keyring noted it then, and through its hash all lines before it.
-        if let Some((_, noted)) = last_known.filter(|(seq, _)| *seq == line.seq && status.is_trusted()) {
-            if hash(before.bytes) != noted && !wrong.iter().any(|f| f.place == Some(before.place)) {
-                let seqs = Some((line.seq, line.seq));
-                wrong.push(Finding { seqs, ..Finding::at(Trouble::Changed, before.place) });
+) -> Vec<Finding> {
+    let mut remarks = Vec::new();
+    // The line whose writer could not check what precedes it, and the lines before it, from the last to the first.
+    let mut writer: Option<(&Line, Vec<&Physical<'_>>)> = None;
+    let mut tell = |(writer, found): (&Line, Vec<&Physical<'_>>)| {
+        let remark = of_lines(Trouble::NeverChecked, found.into_iter().rev());
+        remarks.extend(remark.map(|remark| Finding { detail: Some(writer.seq.to_string()), ..remark }));
+    };
+    for (physical, status) in lines.iter().zip(statuses).rev() {
+        let Some(line) = physical.line.as_ref().filter(|_| status.is_trusted()) else { continue };
+        if let Some((after, found)) = &mut writer {
+            // The keyring noted it then, and through its hash all lines before it.
+            let noted = last_known(after).filter(|(seq, _)| *seq == line.seq);
+            if let Some((seq, _)) = noted.filter(|(_, noted)| hash(physical.bytes) != *noted)
+                && !status.is_certain()
+                && !wrong.iter().any(|finding| finding.place == Some(physical.place))
+            {
+                wrong.push(Finding {
+                    seqs: Some((seq, seq)),
+                    ..Finding::at(Trouble::Changed, physical.place)
+                });
             }
-            break;
+            if noted.is_some() || status.is_certain() {
+                writer.take().into_iter().for_each(&mut tell);
+            } else if *status == Status::ByChain && line.mac.is_some() && line.keyring() == known.keyring {
+                found.push(physical);
+            }
         }
-        match status {
-            Status::Authentic | Status::ByNote => break,
-            Status::ByChain if line.mac.is_some() && line.keyring() == known.keyring => found.push(before),
-            _ => {}
+        if writer.is_none() && line.mac.is_some() && line.fields.contains_key(AFTER_UNCHECKED) {
+            writer = Some((line, Vec::new()));
         }
     }
-    let remark = of_lines(Trouble::NeverChecked, found.into_iter().rev())?;
-    Some(Finding { detail: Some(writer.seq.to_string()), ..remark })
+    writer.into_iter().for_each(tell);
+    remarks.reverse();
+    remarks
 }
 
 /// The number and hash of the last line that a writer knew of.

@@ -34,7 +34,7 @@ use uuid::Uuid;
 /// their own.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n  keyringctl audit verify --earlier-copy /backup/main.keyring\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, or the keyring was refused, 2 a file could not be read, nothing else is wrong but lines could not be checked, or wrong arguments."
+    after_help = "Examples:\n  keyringctl audit verify\n  keyringctl audit verify /var/log/mysql/keyring_external.audit.log.1 /var/log/mysql/keyring_external.audit.log /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl audit verify audit.log --without-secret\n  keyringctl audit verify --earlier-copy /backup/main.keyring\n\nExit codes: 0 nothing is wrong with the log, 1 lines were changed, moved or are missing, a .gz file cannot be unpacked, or the keyring was refused, 2 a file could not be read, nothing else is wrong but lines could not be checked, or wrong arguments."
 )]
 pub(super) struct Args {
     /// File of the log, or the keyring (repeatable) [default: those of the server on this host]

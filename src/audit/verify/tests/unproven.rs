@@ -163,3 +163,18 @@ fn a_noted_line_that_was_rewritten_before_the_next_is_found() {
     let found = check(text(&made.lines), &made.known());
     assert_eq!(places(&found, Trouble::Changed), [5], "{found:?}");
 }
+
+/// The data key was renewed twice without the log. Each time, lines were left that nobody could check.
+#[test]
+fn lines_of_several_renewals_are_told_apart() {
+    let (mut made, _) = renewed_with_forged_line();
+    made.noted = Some(put_after_unchecked(&mut made, EventKind::KeyStored));
+    made.put(Event::new(EventKind::Opened));
+    made.key = Made::new().key;
+    put_after_unchecked(&mut made, EventKind::KeyStored);
+    let found = check(text(&made.lines), &made.known());
+    assert!(found.is_fine(), "{found:?}");
+    let never = found.remarks.iter().filter(|remark| remark.trouble == Trouble::NeverChecked);
+    let never: Vec<_> = never.map(|remark| (remark.seqs, remark.detail.as_deref())).collect();
+    assert_eq!(never, [(Some((6, 7)), Some("8")), (Some((9, 9)), Some("10"))]);
+}
