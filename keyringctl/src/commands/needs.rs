@@ -140,6 +140,18 @@ impl Needs {
         self.of_log = log.keys.into_keys().collect();
     }
 
+    /// Whether a running server may have stored a key that is missing since the keyring was read.
+    pub(super) fn is_behind_server(&self) -> bool {
+        matches!(self.shutdown, Shutdown::Running { .. })
+            && self.missing.keys().any(|(_, state)| *state == FileState::KeyMissing)
+    }
+
+    /// Forgets the missing keys that the keyring has now.
+    pub(super) fn compare_again(&mut self, keyring: &Keyring) {
+        self.missing
+            .retain(|(key, state), _| *state != FileState::KeyMissing || !keyring.with_key(key, &mut |_| {}));
+    }
+
     /// Whether the keyring lacks a key that the redo log needs, so that no server starts with it.
     pub(super) fn lacks_for_log(&self) -> bool {
         self.missing.keys().any(|(key, _)| self.of_log.contains(key))

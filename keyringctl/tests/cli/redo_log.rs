@@ -4,7 +4,7 @@
 
 use super::data_directory::SERVER;
 use super::which::{copy, server, store, used, which};
-use super::witness::{left_by_a_killed_server, left_with_a_log_that_names};
+use super::witness::{RunningServer, left_by_a_killed_server, left_with_a_log_that_names};
 use super::{Ended, Place, UNLOCK};
 use std::fs;
 
@@ -263,4 +263,25 @@ fn a_header_names_a_key_that_is_needed_only_if_a_block_since_the_checkpoint_is_e
         assert!(what.iter().all(|told| told.contains(&id)), "{what:#?}");
         assert!(what[0].contains("key_missing"), "{}", what[0]);
     }
+}
+
+/// It may have the only copy of its keys in its memory.
+#[test]
+fn nothing_is_given_up_while_a_server_runs_whose_keys_no_copy_has() {
+    let (place, id) = killed_server();
+    let server = RunningServer::of(&place);
+    let old = format!("DIR/old.keyring {UNLOCK}");
+    let Ended { code, stdout, .. } =
+        place.run(&format!("which {old} --datadir DIR/data --option-file /dev/null"));
+    let (_, told) = which(&place, &old);
+    server.stop();
+    assert!(code == 1 && stdout.contains(&id), "{stdout}");
+    let advice = stdout.split_once("\n\n").unwrap().1;
+    assert!(advice.starts_with("A server runs on this data directory: do not stop it."), "{stdout}");
+    assert!(!stdout.contains("restore a backup"), "{stdout}");
+    assert_eq!(
+        (&told["situation"], &told["next"]),
+        (&"keys_missing".into(), &serde_json::json!([])),
+        "{told:#}"
+    );
 }

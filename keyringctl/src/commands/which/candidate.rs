@@ -79,15 +79,23 @@ impl Candidate {
         for secret in secrets {
             let args = secret.args().clone();
             match secret.load(places, path) {
-                Ok((keyring, _)) => {
+                Ok((mut keyring, _)) => {
                     (found.wrong, found.obstacle) = (None, None);
                     found.says = status::heard(keyring.check_witness(places.fs(), datadir))?.0;
                     let known = earlier.iter().filter_map(|other| other.opened.as_ref());
                     let same = |other: &&Opened| keyring.relation_to(&other.keyring) == Relation::Same;
-                    let needs = match known.into_iter().find(same) {
+                    let mut needs = match known.into_iter().find(same) {
                         Some(other) => Rc::clone(&other.needs),
                         None => Rc::new(Needs::new(datadir, also, &keyring)?),
                     };
+                    // A server stores a key before its files name it.
+                    if needs.is_behind_server()
+                        && let Ok((now, _)) = secret.load(places, path)
+                    {
+                        keyring = now;
+                        Rc::make_mut(&mut needs).compare_again(&keyring);
+                        found.says = status::heard(keyring.check_witness(places.fs(), datadir))?.0;
+                    }
                     found.opened = Some(Opened { keyring, secret: args, needs });
                     return Ok(found);
                 }

@@ -20,6 +20,14 @@ impl Place<'_> {
             next: Vec::new(),
             then: None,
         };
+        if self.in_use {
+            advice.text.insert(
+                0,
+                "A server runs on this data directory: do not stop it. It may hold the keys in its memory: dump its tables \
+                 now, or decrypt them with ALTER TABLE ... ENCRYPTION='N'"
+                    .to_owned(),
+            );
+        }
         for (i, (one, how)) in opened.iter().enumerate() {
             let completes = |(other, theirs): &&(&Candidate, &Opened)| {
                 one.relation_to(other) == Relation::Diverged
@@ -53,6 +61,10 @@ impl Place<'_> {
         advice.text.push(
             "Find another copy or backup of the keyring, and name it to keyringctl which too".to_owned(),
         );
+        // What is given up is given up with the server stopped.
+        if self.in_use {
+            return advice;
+        }
         let lack = |how: &Opened| (how.needs.lacks_for_log(), how.needs.missing.len());
         if let Some((best, how)) = opened.iter().min_by_key(|(_, how)| lack(how)) {
             if how.needs.lacks_for_log() {
