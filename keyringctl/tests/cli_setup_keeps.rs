@@ -96,6 +96,17 @@ fn a_copy_of_another_keyring_or_an_older_one_is_not_taken_for_the_servers() {
 }
 
 #[test]
+fn setup_says_that_it_does_not_know_which_keys_a_missing_redo_log_needs() {
+    let host = configured("component", &[]);
+    let change = ["--remove-mirror", B, "--dry-run"];
+    let why = "not checked whether the keyring has every key: the data directory ";
+    let told = host.setup(&change);
+    assert!(!format!("{}{}", told.out, told.err).contains(why));
+    host.write("var/lib/mysql/ibdata1", "tables");
+    host.setup(&change).says(0, &[why, "lacks the redo log (#innodb_redo"]);
+}
+
+#[test]
 fn a_secret_that_mysqld_cannot_read_is_refused() {
     let host = configured("component", &[]);
     let before = host.files();

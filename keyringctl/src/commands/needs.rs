@@ -39,9 +39,9 @@ pub(super) struct Needs {
 pub(super) const LOG_LACKS_KEY: &str = "Without a key that the redo log needs, a server does not start, or it reads the log again \
     and again without end and fills its error log";
 
-/// What it means that there is no redo log.
-pub(super) const LOG_LOST: &str =
-    "If the redo log is lost, a server that was not shut down cleanly does not start";
+/// What to do if the redo log is elsewhere.
+pub(super) const NAME_LOG: &str = "If the redo log is in another directory, name that with --also. If it is lost, a server \
+    that was not shut down cleanly does not start";
 
 /// Why files may need keys that none of them names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +70,7 @@ impl Unnamed {
             ),
             Unnamed::NoLog => format!(
                 "the data directory {datadir} lacks the redo log (#innodb_redo, or ib_logfile0, in \
-                 innodb_log_group_home_dir): it may need keys that no other file names. If that is in another directory, name it with --also"
+                 innodb_log_group_home_dir): it may need keys that no other file names"
             ),
             Unnamed::LogNotRead => format!(
                 "the redo log of {datadir} could not all be read: it may need keys that no other file names"

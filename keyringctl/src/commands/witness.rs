@@ -3,7 +3,7 @@
 
 use super::consent::{Consent, Decision, Effect, Plan};
 use super::copies;
-use super::needs::{LOG_LACKS_KEY, LOG_LOST, Needs, Unnamed};
+use super::needs::{LOG_LACKS_KEY, NAME_LOG, Needs, Unnamed};
 use super::output::{Output, counted, stderr_report};
 use super::redo_directory::also_options;
 use super::status::{self, copy_status};
@@ -193,7 +193,7 @@ fn next_if_unnamed(unnamed: Unnamed) -> String {
                 .to_owned()
         }
         Unnamed::NoLog => format!(
-            "{LOG_LOST}: restore a backup of the data. Only if you know that it was shut down cleanly, add \
+            "{NAME_LOG}: restore a backup of the data. Only if you know that it was shut down cleanly, add \
              --accept-missing-keys"
         ),
         Unnamed::LogNotRead => "keyringctl drill shows whether a server recovers. Add --accept-missing-keys only with a copy \

@@ -108,6 +108,8 @@ fn no_copy_is_right_for_a_data_directory_without_its_redo_log() {
     for copy in ["old", "main"] {
         is_not_known(&place, copy, why);
     }
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    assert!(place.run(&accept).stderr.contains("name that with --also"));
     // Spare files are no log.
     fs::create_dir(place.path("data/#innodb_redo")).unwrap();
     place.write("data/#innodb_redo/#ib_redo7_tmp", &[0; 4096]);

@@ -3,7 +3,7 @@
 
 use super::advice::{Advice, Place};
 use super::candidate::{Candidate, Opened};
-use crate::commands::needs::{LOG_LOST, Unnamed, sentence};
+use crate::commands::needs::{NAME_LOG, Unnamed, sentence};
 use crate::commands::status::copy_status::WitnessSays;
 use crate::show::Shown;
 
@@ -64,8 +64,11 @@ impl Place<'_> {
             sentence(&why.text(self.datadir)),
         ];
         text.extend(match why {
-            Unnamed::NoLog if self.in_use => Some("Do not stop the server that runs on it".to_owned()),
-            Unnamed::NoLog => Some(LOG_LOST.to_owned() + ": restore a backup of the data"),
+            Unnamed::NoLog if self.in_use => Some(
+                "Do not stop the server that runs on it. Name the directory of its redo log with --also"
+                    .to_owned(),
+            ),
+            Unnamed::NoLog => Some(NAME_LOG.to_owned() + ": restore a backup of the data"),
             _ => Some("keyringctl drill shows whether a server recovers".to_owned()),
         });
         Advice { situation: "log_not_read", right: None, text, next: Vec::new(), then: None }
