@@ -67,10 +67,9 @@ pub(super) fn judge_redo(
         verdict.note("some of its blocks are unencrypted, from before the redo log was encrypted");
     }
     // The log's key is in the file with the checkpoint; an older file may have an older key.
-    let current = current.and_then(|c| c.info);
-    let infos = [current.as_ref(), header.info.as_ref()];
+    let infos = [current.and_then(|c| c.info), header.info];
     let mut faults = Vec::new();
-    for info in infos.into_iter().flatten() {
+    for info in infos.iter().flatten() {
         let (state, id) = match open_info(info, keys)? {
             Opening::Opened(key, id) => match open_blocks(encrypted(), &key) {
                 (checked, true) => {
@@ -93,15 +92,6 @@ pub(super) fn judge_redo(
     let fault = faults.iter().find(|(state, _)| *state != FileState::Damaged).or(faults.first());
     verdict.state = fault.map_or(FileState::Damaged, |(state, _)| *state);
     verdict.key = fault.map(|(_, id)| id.clone()).filter(|id| !id.is_empty());
-    if matches!(verdict.state, FileState::KeyMissing | FileState::WrongKey)
-        && !is_read_encrypted(source, &header, checkpoint_that_is_there(files))?
-    {
-        let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
-        verdict.in_clear = in_clear;
-        verdict.saw(&front);
-        verdict.note("its encrypted blocks are from before the last checkpoint: no server reads them again");
-        return Ok(verdict);
-    }
     match (verdict.state, fault) {
         (FileState::Damaged, Some(_)) => verdict.note("the log's key does not decrypt its encrypted blocks"),
         (FileState::Damaged, None) => {
@@ -111,42 +101,6 @@ pub(super) fn judge_redo(
     }
     blocks.iter().for_each(|(.., block)| verdict.saw(block));
     Ok(verdict)
-}
-
-/// The newest checkpoint, if one of the files has the block with it.
-fn checkpoint_that_is_there(files: &[PathBuf]) -> Option<u64> {
-    let newest = checkpoint(files)?;
-    let holds = |path: &PathBuf| {
-        let (len, front) = read_front(path).ok()?;
-        let offset = newest.checked_sub(RedoHeader::parse(&front).ok()??.start_lsn)?;
-        (offset < len.saturating_sub(redo::HEADER as u64)).then_some(())
-    };
-    files.iter().find_map(holds).map(|()| newest)
-}
-
-/// Whether a server that starts reads an encrypted block of this file: one since the checkpoint. `true` if that is not known.
-/// Without one, it does not need the key that the header names. Tried on MySQL 9.7.4.
-fn is_read_encrypted(source: &DataFile, header: &RedoHeader, checkpoint: Option<u64>) -> io::Result<bool> {
-    let Some(checkpoint) = checkpoint.filter(|_| header.written_once) else { return Ok(true) };
-    let first = (redo::HEADER / BLOCK) as u64 + checkpoint.saturating_sub(header.start_lsn) / BLOCK as u64;
-    let all = source.len() / BLOCK as u64;
-    let mut index = first;
-    // Not before the block with the checkpoint is there and is unencrypted.
-    if header.start_lsn <= checkpoint && first < all {
-        let block = source.read(first * BLOCK as u64, BLOCK)?;
-        if header.form(&block, first) != BlockForm::Clear {
-            return Ok(true);
-        }
-    }
-    while index < all {
-        let bytes = source.read(index * BLOCK as u64, AT_ONCE * BLOCK)?;
-        let numbered = (index..).zip(bytes.chunks_exact(BLOCK));
-        if numbered.clone().any(|(index, block)| header.form(block, index) == BlockForm::Encrypted) {
-            return Ok(true);
-        }
-        index += AT_ONCE as u64;
-    }
-    Ok(false)
 }
 
 /// A block with its number in the file.

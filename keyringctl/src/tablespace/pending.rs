@@ -35,8 +35,8 @@ fn add_named(bytes: &[u8], ids: &mut BTreeSet<String>) {
     }
 }
 
-/// The ids of the master keys that a redo log names: in its changes since the checkpoint, as far as `keys` decrypt them, and
-/// in the headers of its files, if one of the blocks with these changes is encrypted. `Err` with a sentence if they do not.
+/// The ids of the master keys that a redo log names: in the headers of its files, and in its changes since the checkpoint,
+/// as far as `keys` decrypt them. `Err` with a sentence if they do not.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -44,8 +44,7 @@ pub(super) fn named_in_redo(
     files: &[PathBuf],
     keys: &dyn MasterKeys,
 ) -> io::Result<Result<BTreeSet<String>, &'static str>> {
-    let (mut ids, mut of_headers) = (BTreeSet::new(), BTreeSet::new());
-    let (mut is_encrypted, mut is_clear) = (false, false);
+    let mut ids = BTreeSet::new();
     let mut log = Vec::new();
     for path in files {
         let file = match DataFile::open(path) {
@@ -68,7 +67,7 @@ pub(super) fn named_in_redo(
             return Ok(Err("its redo log has a form that is not known here"));
         }
         if let Some(MasterKeyRef::Named(id)) = header.info.as_ref().map(EncryptionInfo::master_key) {
-            of_headers.insert(id);
+            ids.insert(id);
         }
         log.push((file, header));
     }
@@ -103,8 +102,6 @@ pub(super) fn named_in_redo(
             let mut data = std::mem::take(&mut tail);
             for (index, block) in (at / BLOCK as u64..).zip(bytes.chunks_exact(BLOCK)) {
                 let clear;
-                is_encrypted |= header.form(block, index) == BlockForm::Encrypted;
-                is_clear |= header.form(block, index) == BlockForm::Clear;
                 let block = match header.form(block, index) {
                     BlockForm::Empty => continue,
                     BlockForm::Clear => block,
@@ -125,10 +122,6 @@ pub(super) fn named_in_redo(
         }
     }
     zeroize::Zeroize::zeroize(&mut tail);
-    // A server that finds only unencrypted blocks starts without the key of the header.
-    if is_encrypted || !is_clear {
-        ids.append(&mut of_headers);
-    }
     match log.last() {
         Some((file, header)) if goes_on(file, header)? => {
             Ok(Err("its redo log does not end in its last file: a file is missing or cut short"))

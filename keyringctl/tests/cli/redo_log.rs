@@ -4,7 +4,7 @@
 
 use super::data_directory::SERVER;
 use super::which::{copy, server, store, used, which};
-use super::witness::{RunningServer, left_by_a_killed_server, left_with_a_log_that_names};
+use super::witness::{RunningServer, left_with_a_log_that_names};
 use super::{Ended, Place, UNLOCK};
 use std::fs;
 
@@ -225,46 +225,6 @@ fn a_redo_log_that_is_cut_short_is_not_one_that_needs_no_key() {
     third[520..528].fill(0);
     place.write("data/#innodb_redo/#ib_redo2", &third);
     is_not_read(&place, "a file of its redo log is missing or cut short");
-}
-
-/// Encryption was turned off while the server ran: it starts without the key that the header still names once no block since
-/// the checkpoint is encrypted. Tried on MySQL 9.7.4.
-#[test]
-fn a_header_names_a_key_that_is_needed_only_if_a_block_since_the_checkpoint_is_encrypted() {
-    let place = server();
-    left_by_a_killed_server(&place);
-    fs::remove_file(place.path("data/keyring_external.witness")).unwrap();
-    let id = format!("INNODBKey-{SERVER}-9");
-    change_log(&place, |log| {
-        let name = [b"lCC", &9_u32.to_be_bytes()[..], SERVER.as_bytes()].concat();
-        log[1072..1072 + name.len()].copy_from_slice(&name);
-        // The block before the checkpoint is encrypted, and the one with it is not.
-        for (index, len) in [(4, 0x8200_u16), (5, 300)] {
-            log[index * 512..index * 512 + 4].copy_from_slice(&(index as u32 + 13).to_be_bytes());
-            log[index * 512 + 4..index * 512 + 6].copy_from_slice(&len.to_be_bytes());
-        }
-    });
-    let verify = || place.run(&format!("verify DIR/main.keyring --datadir DIR/data {UNLOCK} --json")).stdout;
-    let needed = || {
-        let line =
-            format!("keys needed DIR/main.keyring --datadir DIR/data {UNLOCK} --only-named-copies --json");
-        place.run(&line).stdout
-    };
-    let what = [verify(), needed(), which(&place, &format!("DIR/main.keyring {UNLOCK}")).1.to_string()];
-    assert!(what.iter().all(|told| !told.contains(&id)), "{what:#?}");
-    assert!(what[0].contains("from before the last checkpoint"), "{}", what[0]);
-    // An encrypted block after it, or none, of which it is not known.
-    for len in [0x8100_u16, 0] {
-        change_log(&place, |log| {
-            log[5 * 512 + 4..5 * 512 + 6].copy_from_slice(&len.to_be_bytes());
-            if len == 0 {
-                log[5 * 512..6 * 512].fill(0);
-            }
-        });
-        let what = [verify(), needed(), which(&place, &format!("DIR/main.keyring {UNLOCK}")).1.to_string()];
-        assert!(what.iter().all(|told| told.contains(&id)), "{what:#?}");
-        assert!(what[0].contains("key_missing"), "{}", what[0]);
-    }
 }
 
 /// It may have the only copy of its keys in its memory.
