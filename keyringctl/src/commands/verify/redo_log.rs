@@ -69,7 +69,14 @@ impl RedoLogs {
                 ..FileReport::not_judged(path.clone(), DataFileKind::Redo, FileState::KeyMissing, &why)
             });
         }
-        files.extend(self.unread.iter().cloned());
+        // One of its files may say so already.
+        let says_so = |file: &FileReport, log: &FileReport| {
+            file.kind == DataFileKind::Redo
+                && file.path.starts_with(&log.path)
+                && matches!(file.state, FileState::NotChecked | FileState::Unreadable | FileState::Damaged)
+        };
+        let unread = self.unread.iter().filter(|log| !files.iter().any(|file| says_so(file, log)));
+        files.extend(unread.cloned().collect::<Vec<_>>());
     }
 
     pub(super) fn unread(&self) -> Vec<PathBuf> {
