@@ -155,11 +155,7 @@ fn works(target: &str, state: &str) {
     server.comes_to(state, "ATTACHED");
     server.sql("SET GLOBAL innodb_fast_shutdown = 0; ALTER INSTANCE ROTATE INNODB MASTER KEY");
     server.shut_down();
-    // What the server wrote there before its tablespaces were encrypted may have stayed. It creates these files again.
-    for file in entries(&host.at("data")).iter().filter(|path| path.extension().is_some_and(|e| e == "dblwr"))
-    {
-        fs::remove_file(file).unwrap();
-    }
+    remove_doublewrite_files(&host.at("data"));
     let verify =
         [&["verify", keyring, "--datadir", "/var/lib/mysql", "--all-encrypted"][..], &secret].concat();
     container.run("keyringctl", &verify);
@@ -181,6 +177,14 @@ fn works(target: &str, state: &str) {
     let server = container.start().unwrap();
     assert_eq!(server.value("SELECT name FROM clinic.patient"), PATIENT);
     server.shut_down();
+}
+
+/// What a server that was shut down wrote there before its tablespaces were encrypted may have stayed. It creates these
+/// files again.
+pub(super) fn remove_doublewrite_files(datadir: &Path) {
+    for file in entries(datadir).iter().filter(|path| path.extension().is_some_and(|e| e == "dblwr")) {
+        fs::remove_file(file).unwrap();
+    }
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

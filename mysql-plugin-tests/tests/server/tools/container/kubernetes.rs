@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The official image as it is, with what kubernetes.yaml adds: an init container, volumes and a ConfigMap.
 
+use super::compose::remove_doublewrite_files;
 use super::dockerfile::{folder, stage};
 use super::image::{Container, Image, MYSQL, Mount, owner_and_mode};
 use super::patient::{encrypts, reads_back};
@@ -179,7 +180,9 @@ pub fn stateful_set() {
         }
         reads_back(&server);
         pod_container.run("keyringctl", &[&["status", KEYRING, MIRROR][..], &secret].concat());
+        server.sql("SET GLOBAL innodb_fast_shutdown = 0");
         server.shut_down();
+        volumes.values().for_each(|dir| remove_doublewrite_files(dir));
         shell.run(
             "/keyring_external/keyringctl",
             &[&["verify", KEYRING, "--datadir", "/var/lib/mysql", "--all-encrypted"][..], &secret].concat(),
