@@ -254,7 +254,8 @@ impl Server {
     pub fn stop(mut self) {
         self.process.signal(Signal::TERM);
         let mut status = None;
-        wait_until(LIMIT, || {
+        // InnoDB writes its changed pages out first, which takes long on a loaded machine.
+        wait_until(3 * LIMIT, || {
             status = self.process.try_wait();
             status.is_some()
         });
