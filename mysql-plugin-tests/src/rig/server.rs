@@ -42,7 +42,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.status {
             Some(status) => write!(f, "{status}")?,
-            None => write!(f, "no answer within {} s", LIMIT.as_secs())?,
+            None => write!(f, "no answer in time")?,
         }
         write!(f, "; {}", gist_of(&self.log))
     }
