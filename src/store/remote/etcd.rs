@@ -126,22 +126,24 @@ impl Etcd {
         }
     }
 
-    /// Puts an object under its condition; with it, if there is one, what else holds and is done.
+    /// Puts an object under its condition, and in the same step another one, if it does not exist.
     fn put_if(
         &self,
         name: &str,
         bytes: &[u8],
         was: Option<&Version>,
-        also: Option<(Value, Value)>,
+        new: Option<(&str, &[u8])>,
         until: Instant,
     ) -> Answer<Put> {
         let key = key(name);
         let at = encoded(key.as_bytes());
         let Some(mut compare) = compared(&at, was) else { return Ok(Put::Conflict) };
-        let mut puts = vec![json!({"request_put": {"key": at, "value": encoded(bytes)}})];
-        if let Some((condition, put)) = also {
-            compare.push(condition);
-            puts.push(put);
+        let put = |at: &str, bytes| json!({"request_put": {"key": at, "value": encoded(bytes)}});
+        let mut puts = vec![put(&at, bytes)];
+        if let Some((name, bytes)) = new {
+            let at = encoded(self::key(name).as_bytes());
+            compare.extend(compared(&at, None).into_iter().flatten());
+            puts.push(put(&at, bytes));
         }
         let body = json!({
             "compare": compare,
@@ -237,16 +239,13 @@ impl Objects for Etcd {
 
     fn put_with(
         &self,
-        (new, new_bytes): (&str, &[u8]),
+        new: (&str, &[u8]),
         name: &str,
         bytes: &[u8],
         was: &Version,
         until: Instant,
     ) -> Answer<Option<Put>> {
-        let new = encoded(key(new).as_bytes());
-        let absent = json!({"key": new, "target": "CREATE", "result": "EQUAL", "create_revision": "0"});
-        let put = json!({"request_put": {"key": new, "value": encoded(new_bytes)}});
-        self.put_if(name, bytes, Some(was), Some((absent, put)), until).map(Some)
+        self.put_if(name, bytes, Some(was), Some(new), until).map(Some)
     }
 
     fn list(&self, folder: &str, until: Instant) -> Answer<Vec<String>> {

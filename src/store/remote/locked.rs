@@ -112,8 +112,8 @@ impl LockedRemote {
     fn with_record(&self, offset: u64, record: &[u8]) -> Result<(Head, Prepared, Piece)> {
         let head = self.state().present.head.clone();
         let head = head.filter(|head| head.file_len() == offset && !record.is_empty());
-        let mut next = head.clone().ok_or_else(|| self.misfit())?;
         let head = head.ok_or_else(|| self.misfit())?;
+        let mut next = head.clone();
         let name = PieceName { base: head.sequence, random: random().map_err(self.io("write to"))? };
         let (superseded, bytes) = match self.gathered(&head, record) {
             Some((last, bytes)) => {
