@@ -32,7 +32,8 @@ pub(super) fn remarks(
     remarks
 }
 
-fn trusted<'a>(
+/// The lines that can be relied on, with what is known of each.
+pub(super) fn trusted<'a>(
     lines: &'a [Physical<'a>],
     statuses: &'a [Status],
 ) -> impl Iterator<Item = (&'a Physical<'a>, &'a Status)> {

@@ -159,17 +159,15 @@ fn verify_log(
         without_mac: without_mac(lines, statuses).count(),
     };
     let (mut findings, mut remarks) = order::findings(lines, statuses);
-    let trusted =
-        || lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted()).map(|(line, _)| line);
+    let trusted = || unproven::trusted(lines, statuses).map(|(line, _)| line);
     let bound = |line: &Line| Bound { seq: line.seq, time: line.text("time").unwrap_or_default().to_owned() };
     let parsed = || trusted().filter_map(|line| line.line.as_ref());
     let range = parsed().min_by_key(|line| line.seq).zip(parsed().max_by_key(|line| line.seq));
     let last = range.map(|(_, last)| last.seq);
     let note = known.note.filter(|note| note.log == log);
     if let Some(note) = note {
-        let noted = lines.iter().zip(statuses).find(|(line, status)| {
-            status.is_trusted() && line.line.as_ref().is_some_and(|l| l.seq == note.seq)
-        });
+        let noted = unproven::trusted(lines, statuses)
+            .find(|(line, _)| line.line.as_ref().is_some_and(|l| l.seq == note.seq));
         match noted {
             Some((line, status)) if hash(line.bytes) != note.hash => {
                 let is_authentic = *status == Status::Authentic;
@@ -249,7 +247,7 @@ fn not_announced(
 ) -> Option<Finding> {
     let (note, present) = (note?, known.generation?);
     let trusted = || {
-        let trusted = lines.iter().zip(statuses).filter(|(_, status)| status.is_trusted());
+        let trusted = unproven::trusted(lines, statuses);
         trusted.filter_map(|(physical, _)| Some((physical, physical.line.as_ref()?)))
     };
     let is_noted = |physical: &Physical<'_>, line: &Line| line.note(physical.bytes) == note;
